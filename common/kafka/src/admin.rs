@@ -1,0 +1,204 @@
+//! Creating the topics of the catalogue, and asking the cluster what it holds.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer as _},
+    error::RDKafkaErrorCode,
+    types::RDKafkaErrorCode as Code,
+};
+use voice_schemas::topics::{Retention, Topic};
+
+use crate::{Config, KafkaError};
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What [`Admin::apply`] did to a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It did not exist.
+    Created,
+    /// It had fewer partitions than the catalogue says.
+    Grown {
+        /// Partitions before.
+        from: i32,
+    },
+    /// It existed; its retention was set again.
+    Kept,
+}
+
+/// The offsets a partition holds: `low` is the first one, `high` the one the next record gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermarks {
+    /// The first offset still kept.
+    pub low: i64,
+    /// One more than the last offset written.
+    pub high: i64,
+}
+
+/// Administrative requests to a cluster.
+pub struct Admin {
+    client: AdminClient<DefaultClientContext>,
+    observer: BaseConsumer,
+    config: Config,
+}
+
+impl Admin {
+    /// An administrator of this cluster.
+    ///
+    /// # Errors
+    /// When the client refuses its settings.
+    pub fn new(config: &Config) -> Result<Self, KafkaError> {
+        Ok(Self {
+            client: config.client().create().map_err(KafkaError::Client)?,
+            observer: config.client().create().map_err(KafkaError::Client)?,
+            config: config.clone(),
+        })
+    }
+
+    /// Creates the topic or brings it to what the catalogue says. Partitions only ever grow.
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached or refuses.
+    pub async fn apply(&self, topic: &Topic, replication: i32) -> Result<Applied, KafkaError> {
+        let name = self.config.topic(topic);
+        let what = || format!("applying the topic {name}");
+        let settings = settings(topic);
+        let wanted = settings.iter().fold(
+            NewTopic::new(&name, topic.partitions, TopicReplication::Fixed(replication)),
+            |wanted, (key, value)| wanted.set(key, value),
+        );
+        let answer = self
+            .client
+            .create_topics([&wanted], &AdminOptions::new().operation_timeout(Some(TIMEOUT)))
+            .await
+            .map_err(|source| KafkaError::Admin { what: what(), source })?;
+        match answer.into_iter().next() {
+            None | Some(Ok(_)) => return Ok(Applied::Created),
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {}
+            Some(Err((_, code))) => return Err(KafkaError::Refused { what: what(), code }),
+        }
+        let change = settings.iter().fold(AlterConfig::new(ResourceSpecifier::Topic(&name)), |change, (key, value)| {
+            change.set(key, value)
+        });
+        first(self.client.alter_configs([&change], &AdminOptions::new()).await, &what())?;
+        let partitions = self.partitions(&name)?;
+        let from = i32::try_from(partitions.len()).unwrap_or(i32::MAX);
+        if from >= topic.partitions {
+            return Ok(Applied::Kept);
+        }
+        let more = NewPartitions::new(&name, usize::try_from(topic.partitions).unwrap_or(0));
+        first(self.client.create_partitions([&more], &AdminOptions::new()).await, &what())?;
+        Ok(Applied::Grown { from })
+    }
+
+    /// Deletes topics by their full names; one that does not exist is no error.
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached or refuses.
+    pub async fn delete(&self, names: &[&str]) -> Result<(), KafkaError> {
+        let what = || format!("deleting the topics {}", names.join(", "));
+        let answers = self
+            .client
+            .delete_topics(names, &AdminOptions::new().operation_timeout(Some(TIMEOUT)))
+            .await
+            .map_err(|source| KafkaError::Admin { what: what(), source })?;
+        match answers.into_iter().find_map(Result::err) {
+            None | Some((_, Code::UnknownTopicOrPartition)) => Ok(()),
+            Some((_, code)) => Err(KafkaError::Refused { what: what(), code }),
+        }
+    }
+
+    /// The partitions of a topic by its full name; empty when it does not exist. Blocks on the network.
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached.
+    pub fn partitions(&self, name: &str) -> Result<Vec<i32>, KafkaError> {
+        let metadata = self
+            .observer
+            .fetch_metadata(Some(name), TIMEOUT)
+            .map_err(|source| KafkaError::Admin { what: format!("looking up the topic {name}"), source })?;
+        Ok(metadata
+            .topics()
+            .iter()
+            .filter(|topic| topic.name() == name)
+            .flat_map(|topic| topic.partitions().iter().map(|partition| partition.id()))
+            .collect())
+    }
+
+    /// What every partition of a topic holds. Blocks on the network.
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached.
+    pub fn watermarks(&self, name: &str) -> Result<BTreeMap<i32, Watermarks>, KafkaError> {
+        self.partitions(name)?
+            .into_iter()
+            .map(|partition| {
+                let (low, high) = self
+                    .observer
+                    .fetch_watermarks(name, partition, TIMEOUT)
+                    .map_err(|source| KafkaError::Admin { what: format!("reading the offsets of {name}"), source })?;
+                Ok((partition, Watermarks { low, high }))
+            })
+            .collect()
+    }
+
+    /// The next offset a group reads, by partition; partitions it never committed are missing. Blocks.
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached.
+    pub fn committed(&self, group: &str, name: &str) -> Result<BTreeMap<i32, i64>, KafkaError> {
+        let what = || format!("reading what {group} committed on {name}");
+        let member: BaseConsumer =
+            self.config.client().set("group.id", self.config.group(group)).create().map_err(KafkaError::Client)?;
+        let mut list = TopicPartitionList::new();
+        for partition in self.partitions(name)? {
+            list.add_partition(name, partition);
+        }
+        let committed = member
+            .committed_offsets(list, TIMEOUT)
+            .map_err(|source| KafkaError::Admin { what: what(), source })?;
+        Ok(committed
+            .elements()
+            .iter()
+            .filter_map(|element| match element.offset() {
+                Offset::Offset(offset) => Some((element.partition(), offset)),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Whether the cluster answers at all. Blocks on the network.
+    ///
+    /// # Errors
+    /// When it does not within `timeout`.
+    pub fn ping(&self, timeout: Duration) -> Result<(), KafkaError> {
+        self.observer
+            .fetch_metadata(None, timeout)
+            .map(drop)
+            .map_err(|source| KafkaError::Admin { what: format!("reaching {}", self.config.brokers), source })
+    }
+}
+
+fn first<T>(
+    answer: Result<Vec<Result<T, (T, RDKafkaErrorCode)>>, rdkafka::error::KafkaError>,
+    what: &str,
+) -> Result<(), KafkaError> {
+    let answers = answer.map_err(|source| KafkaError::Admin { what: what.to_owned(), source })?;
+    match answers.into_iter().next() {
+        Some(Err((_, code))) => Err(KafkaError::Refused { what: what.to_owned(), code }),
+        _ => Ok(()),
+    }
+}
+
+fn settings(topic: &Topic) -> Vec<(&'static str, String)> {
+    match topic.retention {
+        Retention::Compacted => vec![("cleanup.policy", "compact".to_owned())],
+        Retention::Time(kept) => {
+            vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", kept.as_millis().to_string())]
+        }
+    }
+}

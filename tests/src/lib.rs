@@ -1,0 +1,3 @@
+//! What tests of several crates need, without depending on any of them.
+
+pub mod python;
