@@ -1,0 +1,359 @@
+//! `calls.events` → `call_events`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+use voice_clickhouse::block::{Column, Columns, Numbers, Strings, Words};
+use voice_schemas::EventType;
+
+use super::{Meta, Reject, wire};
+
+/// Events may lie this far in the past …
+const OLDEST: TimeDelta = TimeDelta::days(30);
+/// … and this far in the future; anything else is a broken clock, and too many days in one insert would
+/// stop the whole batch.
+const NEWEST: TimeDelta = TimeDelta::days(1);
+
+macro_rules! columns {
+    ($($field:ident: $type:ty = $make:expr),+ $(,)?) => {
+        /// The rows of a batch as columns, in the order of the table.
+        pub struct CallEvents { $($field: $type,)+ }
+
+        impl Default for CallEvents {
+            fn default() -> Self {
+                Self { $($field: $make,)+ }
+            }
+        }
+
+        impl Columns for CallEvents {
+            fn each(&self, visit: &mut dyn FnMut(&'static str, &dyn Column)) {
+                $(visit(stringify!($field), &self.$field);)+
+            }
+
+            fn len(&self) -> usize {
+                self._offset.values().len()
+            }
+        }
+
+        impl CallEvents {
+            /// Forgets all rows and keeps the memory.
+            pub fn clear(&mut self) {
+                $(self.$field.clear();)+
+            }
+        }
+    };
+}
+
+columns! {
+    tenant_id: Numbers<Uuid> = Numbers::new("UUID"),
+    event_id: Numbers<Uuid> = Numbers::new("UUID"),
+    event_type: Words = Words::default(),
+    source: Words = Words::default(),
+    call_id: Numbers<Uuid> = Numbers::new("UUID"),
+    campaign_id: Numbers<Uuid> = Numbers::new("UUID"),
+    shard: Numbers<u16> = Numbers::new("UInt16"),
+    attempt_id: Numbers<Uuid> = Numbers::new("UUID"),
+    contact_id: Numbers<Uuid> = Numbers::new("UUID"),
+    queue_id: Numbers<Uuid> = Numbers::new("UUID"),
+    agent_id: Numbers<Uuid> = Numbers::new("UUID"),
+    direction: Numbers<i8> = Numbers::new("Enum8('unknown' = 0, 'inbound' = 1, 'outbound' = 2)"),
+    carrier: Words = Words::default(),
+    carrier_call_id: Strings = Strings::default(),
+    carrier_event: Words = Words::default(),
+    sequence: Numbers<u32> = Numbers::new("UInt32"),
+    answered_by: Words = Words::default(),
+    beep: Numbers<u8> = Numbers::new("UInt8"),
+    agent_kind: Words = Words::default(),
+    outcome: Words = Words::default(),
+    hangup_by: Words = Words::default(),
+    cause: Words = Words::default(),
+    sip_code: Numbers<u16> = Numbers::new("UInt16"),
+    duration_ms: Numbers<u32> = Numbers::new("UInt32"),
+    reconciled: Numbers<u8> = Numbers::new("UInt8"),
+    at: Numbers<i64> = Numbers::new("DateTime64(6, 'UTC')"),
+    received_at: Numbers<i64> = Numbers::new("DateTime64(6, 'UTC')"),
+    _topic: Words = Words::default(),
+    _partition: Numbers<u16> = Numbers::new("UInt16"),
+    _offset: Numbers<u64> = Numbers::new("UInt64"),
+}
+
+impl CallEvents {
+    /// Appends the row of a record. On a rejection nothing was appended.
+    ///
+    /// # Errors
+    /// When the record is no valid event of this topic.
+    pub fn push(&mut self, meta: Meta<'_>, payload: Option<&[u8]>, now: DateTime<Utc>) -> Result<(), Reject> {
+        let payload = payload.ok_or_else(|| Reject::new("tombstone", "the record has no payload"))?;
+        let event: wire::Event<'_> = serde_json::from_slice(payload).map_err(|error| {
+            Reject::new("malformed", format!("not an event: {error}"))
+        })?;
+        let kind = EventType::parse(&event.kind)
+            .ok_or_else(|| Reject::new("unknown_type", "the event type is not in the catalogue"))?;
+        within_time(event.time.0, now)?;
+        let row = row(kind, &event)?;
+        let place = (u16::try_from(meta.partition), u64::try_from(meta.offset));
+        let (Ok(partition), Ok(offset)) = place else {
+            return Err(Reject::new("offset", "the record has no offset"));
+        };
+
+        let id = |id: Option<wire::Id>| id.map_or(Uuid::nil(), |id| id.0);
+        self.tenant_id.push(event.tenantid.0);
+        self.event_id.push(event.id.0);
+        self.event_type.push(kind.as_str());
+        self.source.push(&event.source);
+        self.call_id.push(id(row.call_id));
+        self.campaign_id.push(id(row.campaign_id));
+        self.shard.push(row.shard);
+        self.attempt_id.push(id(row.attempt_id));
+        self.contact_id.push(id(row.contact_id));
+        self.queue_id.push(id(row.queue_id));
+        self.agent_id.push(id(row.agent_id));
+        self.direction.push(row.direction);
+        self.carrier.push(row.carrier);
+        self.carrier_call_id.push(row.carrier_call_id);
+        self.carrier_event.push(row.carrier_event);
+        self.sequence.push(row.sequence);
+        self.answered_by.push(row.answered_by);
+        self.beep.push(u8::from(row.beep));
+        self.agent_kind.push(row.agent_kind);
+        self.outcome.push(row.outcome);
+        self.hangup_by.push(row.hangup_by);
+        self.cause.push(&row.cause);
+        self.sip_code.push(row.sip_code);
+        self.duration_ms.push(row.duration_ms);
+        self.reconciled.push(u8::from(row.reconciled));
+        self.at.push(event.time.0);
+        self.received_at.push(row.received_at.unwrap_or(event.time.0));
+        self._topic.push(meta.topic);
+        self._partition.push(partition);
+        self._offset.push(offset);
+        Ok(())
+    }
+
+    /// The offset of the row at `position`.
+    #[must_use]
+    pub fn offset(&self, position: usize) -> Option<u64> {
+        self._offset.values().get(position).copied()
+    }
+
+    /// The earliest arrival among the rows, microseconds since 1970.
+    #[must_use]
+    pub fn earliest_arrival(&self) -> Option<i64> {
+        self.received_at.values().iter().copied().min()
+    }
+}
+
+/// What the two kinds of events on the topic have in a row.
+#[derive(Default)]
+struct Row<'a> {
+    call_id: Option<wire::Id>,
+    campaign_id: Option<wire::Id>,
+    shard: u16,
+    attempt_id: Option<wire::Id>,
+    contact_id: Option<wire::Id>,
+    queue_id: Option<wire::Id>,
+    agent_id: Option<wire::Id>,
+    direction: i8,
+    carrier: &'a str,
+    carrier_call_id: &'a str,
+    carrier_event: &'a str,
+    sequence: u32,
+    answered_by: &'a str,
+    beep: bool,
+    agent_kind: &'a str,
+    outcome: &'a str,
+    hangup_by: &'a str,
+    cause: std::borrow::Cow<'a, str>,
+    sip_code: u16,
+    duration_ms: u32,
+    reconciled: bool,
+    received_at: Option<i64>,
+}
+
+fn row<'a>(kind: EventType, event: &'a wire::Event<'_>) -> Result<Row<'a>, Reject> {
+    use EventType as T;
+    match kind {
+        T::CallInitiated
+        | T::CallRinging
+        | T::CallAnswered
+        | T::CallAmd
+        | T::CallBridged
+        | T::CallHeld
+        | T::CallResumed
+        | T::CallTransferred
+        | T::CallEnded => call_row(kind, &event.data),
+        T::AttemptScheduled | T::AttemptSkipped | T::AttemptDialled | T::AttemptFinished => {
+            attempt_row(&event.data)
+        }
+        _ => Err(Reject::new("wrong_topic", "this type of event does not belong on calls.events")),
+    }
+}
+
+fn call_row<'a>(kind: EventType, data: &'a wire::Data<'_>) -> Result<Row<'a>, Reject> {
+    let missing = |section: &str| Reject::new("missing_section", format!("{kind} needs data.{section}"));
+    let call = data.call.as_ref().ok_or_else(|| missing("call"))?;
+    let evidence = data.evidence.as_ref().ok_or_else(|| missing("evidence"))?;
+    let mut row = Row {
+        call_id: Some(call.call_id),
+        campaign_id: call.campaign_id,
+        shard: call.shard.unwrap_or(0),
+        attempt_id: call.attempt_id,
+        contact_id: call.contact_id,
+        queue_id: call.queue_id,
+        agent_id: call.agent_id,
+        direction: match &*call.direction {
+            "inbound" => 1,
+            "outbound" => 2,
+            _ => return Err(Reject::new("unknown_value", "data.call.direction is neither inbound nor outbound")),
+        },
+        carrier: &call.carrier,
+        carrier_call_id: &call.carrier_call_id,
+        carrier_event: &evidence.carrier_event,
+        sequence: evidence.sequence.unwrap_or(0),
+        received_at: Some(evidence.received_at.0),
+        ..Row::default()
+    };
+    match kind {
+        EventType::CallAmd => {
+            let amd = data.amd.as_ref().ok_or_else(|| missing("amd"))?;
+            row.answered_by = &amd.answered_by;
+            row.beep = amd.beep;
+        }
+        EventType::CallBridged | EventType::CallTransferred => {
+            row.agent_kind = &data.bridge.as_ref().ok_or_else(|| missing("bridge"))?.agent_kind;
+        }
+        EventType::CallEnded => {
+            let ending = data.ending.as_ref().ok_or_else(|| missing("ending"))?;
+            row.outcome = &ending.outcome;
+            row.hangup_by = &ending.hangup_by;
+            row.cause = std::borrow::Cow::Borrowed(&ending.cause);
+            row.sip_code = ending.sip_code.unwrap_or(0);
+            row.duration_ms = ending.duration_ms.unwrap_or(0);
+            row.reconciled = ending.reconciled;
+        }
+        _ => {}
+    }
+    Ok(row)
+}
+
+fn attempt_row<'a>(data: &'a wire::Data<'_>) -> Result<Row<'a>, Reject> {
+    if data.attempt_id.is_none() || data.campaign_id.is_none() {
+        return Err(Reject::new("missing_section", "an attempt event needs data.attempt_id and data.campaign_id"));
+    }
+    Ok(Row {
+        call_id: data.call_id,
+        campaign_id: data.campaign_id,
+        shard: data.shard.unwrap_or(0),
+        attempt_id: data.attempt_id,
+        contact_id: data.contact_id,
+        direction: 2,
+        sequence: data.number.map_or(0, u32::from),
+        outcome: data.outcome.as_deref().unwrap_or_default(),
+        cause: data.reasons.join(",").into(),
+        ..Row::default()
+    })
+}
+
+fn within_time(micros: i64, now: DateTime<Utc>) -> Result<(), Reject> {
+    let (oldest, newest) = ((now - OLDEST).timestamp_micros(), (now + NEWEST).timestamp_micros());
+    if (oldest..=newest).contains(&micros) {
+        Ok(())
+    } else {
+        Err(Reject::new("time_out_of_range", "the event's time is over 30 days ago or over a day ahead"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use voice_schemas::{
+        CallId, CampaignId, TenantId,
+        events::call::{CallFact, CallOutcome, CallRef, Carrier, Direction, Ending, Evidence, HangupBy},
+    };
+
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-21T10:00:00Z".parse().unwrap()
+    }
+
+    fn meta() -> Meta<'static> {
+        Meta { topic: "calls.events", partition: 3, offset: 42 }
+    }
+
+    fn ended(at: DateTime<Utc>) -> serde_json::Value {
+        let call = CallRef {
+            call_id: CallId::derived(now(), &[b"call"]),
+            direction: Direction::Outbound,
+            carrier: Carrier::Telnyx,
+            carrier_call_id: "v3:\"quoted\"".to_owned(),
+            campaign_id: Some(CampaignId::derived(now(), &[b"campaign"])),
+            shard: Some(0),
+            attempt_id: None,
+            contact_id: None,
+            queue_id: None,
+            agent_id: None,
+            phone_token: None,
+        };
+        let evidence = Evidence {
+            carrier_event: "call.hangup".to_owned(),
+            dedupe_key: "e1".to_owned(),
+            sequence: None,
+            received_at: at,
+        };
+        let ending = Ending {
+            outcome: CallOutcome::Busy,
+            hangup_by: HangupBy::Callee,
+            cause: "user_busy".to_owned(),
+            sip_code: Some(486),
+            duration_ms: None,
+            reconciled: false,
+        };
+        let tenant = TenantId::derived(now(), &[b"tenant"]);
+        let event = CallFact::Ended(ending).into_event(tenant, "/ingest/telnyx", at, call, evidence);
+        serde_json::to_value(event).unwrap()
+    }
+
+    fn push(value: &serde_json::Value) -> Result<CallEvents, Reject> {
+        let mut rows = CallEvents::default();
+        rows.push(meta(), Some(&serde_json::to_vec(value).unwrap()), now()).map(|()| rows)
+    }
+
+    #[test]
+    fn an_event_as_the_platform_writes_it_becomes_a_row() {
+        let rows = push(&ended(now())).unwrap();
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows.offset(0), Some(42));
+        assert_eq!(rows.earliest_arrival(), Some(now().timestamp_micros()));
+    }
+
+    #[test]
+    fn what_is_no_event_of_the_topic_is_rejected_with_its_reason_and_leaves_no_half_row() {
+        let mut cases = vec![
+            ("malformed", serde_json::json!("not an object")),
+            ("malformed", serde_json::json!({"id": 7})),
+            ("time_out_of_range", ended(now() - TimeDelta::days(31))),
+            ("time_out_of_range", ended(now() + TimeDelta::days(2))),
+        ];
+        let mut change = |code, pointer: &str, value: serde_json::Value| {
+            let mut event = ended(now());
+            *event.pointer_mut(pointer).unwrap() = value;
+            cases.push((code, event));
+        };
+        change("unknown_type", "/type", "call.teleported".into());
+        change("wrong_topic", "/type", "agent.reserved".into());
+        change("missing_section", "/data/ending", serde_json::Value::Null);
+        change("missing_section", "/data/call", serde_json::Value::Null);
+        change("malformed", "/data/call/call_id", "nonsense".into());
+        change("unknown_value", "/data/call/direction", "sideways".into());
+        for (code, event) in cases {
+            assert_eq!(push(&event).err().map(|reject| reject.code), Some(code), "{event}");
+        }
+        assert_eq!(CallEvents::default().push(meta(), None, now()).unwrap_err().code, "tombstone");
+    }
+
+    #[test]
+    fn a_rejection_quotes_nothing_of_the_payload() {
+        let mut event = ended(now());
+        event["type"] = "+15551234567".into();
+        assert!(!push(&event).err().unwrap().to_string().contains("555"));
+    }
+}

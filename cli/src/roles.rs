@@ -1,0 +1,196 @@
+//! Starting any set of roles in one process.
+
+use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use url::Url;
+use voice_analytics::watchdog::CarrierMap;
+use voice_clickhouse::ClickHouse;
+use voice_kafka::Producer;
+use voice_lifecycle::{Lifecycle, Readiness, SharedClock, SystemClock, TaskPolicy};
+use voice_postgres::{
+    Database, Role as DatabaseRole,
+    accounts::{self, Credentials, ProviderAccount},
+    sealed::Sealer,
+};
+use voice_schemas::{TenantId, events::call::Carrier};
+use voice_telemetry::{BuildInfo, Metrics};
+use voice_telephony::{CarrierClient, telnyx, twilio};
+
+use crate::settings::Settings;
+
+mod outbox;
+mod watermark;
+
+const FLUSH: Duration = Duration::from_secs(5);
+const CARRIER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A part of the platform that runs until it is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Webhooks and events in.
+    Ingest,
+    /// Kafka to ClickHouse and what follows.
+    Analytics,
+    /// Reports, and the outbox relay.
+    Scheduler,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ingest, Self::Analytics, Self::Scheduler];
+}
+
+/// Runs `roles` until a signal, or until one of their tasks dies.
+pub async fn run(settings: Settings, roles: &[Role]) -> anyhow::Result<ExitCode> {
+    voice_telemetry::init(&settings.telemetry)?;
+    let started = start(settings, roles).await?;
+    tracing::info!(?roles, "running");
+    let report = started.lifecycle.run_until_signal().await;
+    started.finish().await;
+    Ok(report.exit_code())
+}
+
+/// Roles that are running.
+pub struct Started {
+    /// Ends them.
+    pub lifecycle: Lifecycle,
+    /// Where ingest listens, if it was started.
+    pub ingest: Option<Url>,
+    /// The scheduler, if it was started.
+    pub scheduler: Option<voice_scheduler::App>,
+    /// What ingest and analytics write with.
+    pub producer: Producer,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+impl Started {
+    /// Gives records that are still unconfirmed a last chance, after everything stopped.
+    pub async fn finish(self) {
+        if let Err(error) = self.producer.flush(FLUSH).await {
+            tracing::warn!(%error, "records were still unconfirmed; whoever sent them was told nothing");
+        }
+    }
+}
+
+/// Starts `roles` and comes back at once. Every port that can be refused is opened here.
+pub async fn start(settings: Settings, roles: &[Role]) -> anyhow::Result<Started> {
+    let metrics = Metrics::new(&BuildInfo {
+        role: if roles.len() > 1 { "all" } else { name(roles) },
+        version: env!("CARGO_PKG_VERSION"),
+        commit: option_env!("VOICE_COMMIT").unwrap_or("unknown"),
+    });
+    let readiness = Readiness::new();
+    let lifecycle = Lifecycle::new(readiness.clone(), Duration::from_millis(settings.ops.readiness_delay_ms));
+    let clock = SystemClock::shared();
+    let sealer = Arc::new(settings.secrets.sealer().map_err(anyhow::Error::msg)?);
+    let context = Arc::new(settings.secrets.context_keys().map_err(anyhow::Error::msg)?);
+    let producer = Producer::new(&settings.kafka)?;
+    let clickhouse = ClickHouse::new(&settings.clickhouse);
+    let worker = Database::connect(&settings.postgres, DatabaseRole::Worker).await.context("connecting to Postgres")?;
+
+    let ops = TcpListener::bind(settings.ops.listen).await.with_context(|| format!("ops: {}", settings.ops.listen))?;
+    let router = voice_http::ops_router(readiness, metrics.clone());
+    lifecycle.spawn("ops listener", TaskPolicy::background(Duration::from_secs(2)), |stop| {
+        voice_http::serve(ops, router, stop)
+    });
+
+    let mut started =
+        Started { lifecycle: lifecycle.clone(), ingest: None, scheduler: None, producer: producer.clone(), clock: clock.clone() };
+    for role in roles {
+        match role {
+            Role::Ingest => {
+                let listen = settings.ingest.listen;
+                let listener = TcpListener::bind(listen).await.with_context(|| format!("ingest: {listen}"))?;
+                started.ingest = Some(Url::parse(&format!("http://{}", listener.local_addr()?))?);
+                let deps = voice_ingest::Deps {
+                    clock: clock.clone(),
+                    producer: producer.clone(),
+                    kafka: settings.kafka.clone(),
+                    accounts: voice_ingest::AccountSource::Postgres(worker.clone(), Arc::clone(&sealer)),
+                    context: Arc::clone(&context),
+                    metrics: metrics.clone(),
+                };
+                voice_ingest::App::build(settings.ingest.clone(), deps)?.spawn(&lifecycle, listener);
+            }
+            Role::Analytics => {
+                let deps = voice_analytics::Dependencies {
+                    kafka: settings.kafka.clone(),
+                    clickhouse: clickhouse.clone(),
+                    producer: producer.clone(),
+                    carriers: Arc::new(carriers(&worker, &sealer).await?),
+                    clock: clock.clone(),
+                    metrics: metrics.clone(),
+                };
+                voice_analytics::App::build(settings.analytics.clone(), deps).start(&lifecycle);
+            }
+            Role::Scheduler => {
+                let deps = voice_scheduler::Deps {
+                    database: worker.clone(),
+                    source: Arc::new(voice_scheduler::figures::Figures::new(clickhouse.clone())),
+                    watermark: Arc::new(watermark::SinkLag::new(settings.kafka.clone(), clock.clone())),
+                    objects: voice_scheduler::jobs::files::folder(&settings.objects.folder)?,
+                    clock: clock.clone(),
+                    metrics: metrics.clone(),
+                };
+                let app = voice_scheduler::App::build(settings.scheduler.clone(), deps);
+                started.scheduler = Some(app.clone());
+                app.spawn(&lifecycle);
+                let relay = Database::connect(&settings.postgres, DatabaseRole::Relay).await?;
+                outbox::spawn(&lifecycle, relay, producer.clone(), settings.kafka.clone(), metrics.clone());
+            }
+        }
+    }
+    Ok(started)
+}
+
+fn name(roles: &[Role]) -> &'static str {
+    match roles.first() {
+        Some(Role::Ingest) => "ingest",
+        Some(Role::Analytics) => "analytics",
+        Some(Role::Scheduler) => "scheduler",
+        None => "none",
+    }
+}
+
+/// The clients that ask carriers about calls, one per account.
+async fn carriers(database: &Database, sealer: &Sealer) -> anyhow::Result<CarrierMap> {
+    let http = reqwest::Client::builder().build()?;
+    let loaded = accounts::load_all(database, sealer).await?;
+    let mut clients: HashMap<(TenantId, Carrier), Arc<dyn CarrierClient>> = HashMap::new();
+    for account in &loaded.accounts {
+        clients.insert((account.tenant, account.credentials.carrier()), client(&http, account)?);
+    }
+    Ok(CarrierMap(clients))
+}
+
+fn client(http: &reqwest::Client, account: &ProviderAccount) -> anyhow::Result<Arc<dyn CarrierClient>> {
+    Ok(match &account.credentials {
+        Credentials::Twilio { account_sid, auth_token, .. } => {
+            let config = twilio::Config {
+                account_sid: account_sid.clone(),
+                user: account_sid.clone(),
+                password: auth_token.clone(),
+                base_url: base_url(account, "https://api.twilio.com")?,
+                timeout: CARRIER_TIMEOUT,
+            };
+            Arc::new(twilio::Client::new(http.clone(), config))
+        }
+        Credentials::Telnyx { api_key, connection_id, .. } => {
+            let config = telnyx::Config {
+                api_key: api_key.clone(),
+                connection_id: connection_id.clone(),
+                base_url: base_url(account, "https://api.telnyx.com")?,
+                timeout: CARRIER_TIMEOUT,
+            };
+            Arc::new(telnyx::Client::new(http.clone(), config))
+        }
+    })
+}
+
+fn base_url(account: &ProviderAccount, usual: &str) -> anyhow::Result<Url> {
+    let text = account.base_url.as_deref().unwrap_or(usual);
+    Url::parse(text).with_context(|| format!("the account {} has an unusable address", account.id))
+}
