@@ -43,7 +43,14 @@ impl App {
     /// Puts the parts together.
     #[must_use]
     pub fn build(config: Config, dependencies: Dependencies) -> Self {
-        let Dependencies { kafka, clickhouse, producer, carriers, clock, metrics } = dependencies;
+        let Dependencies {
+            kafka,
+            clickhouse,
+            producer,
+            carriers,
+            clock,
+            metrics,
+        } = dependencies;
         Self {
             drain: Duration::from_millis(kafka.consumer.drain_deadline_ms) + Duration::from_secs(5),
             rollups: Rollups::new(clickhouse.clone(), config.rollups, metrics.clone()),
@@ -56,16 +63,41 @@ impl App {
                 clock: clock.clone(),
                 metrics: metrics.clone(),
             },
-            sink: Sink { config: config.sink, kafka, clickhouse, producer, clock, metrics },
+            sink: Sink {
+                config: config.sink,
+                kafka,
+                clickhouse,
+                producer,
+                clock,
+                metrics,
+            },
         }
     }
 
-    /// Starts every part. The keepers, roll-ups and watchdog, do no harm in several processes: each
-    /// counts from scratch, and every end the watchdog reports has the id all ends of the call have.
+    /// Starts every part. Roll-ups and watchdog do no harm in several processes, they only do their work
+    /// twice: each counts from scratch, and every end the watchdog reports has the id all ends of the call
+    /// have.
     pub fn start(self, lifecycle: &Lifecycle) {
-        let Self { sink, rollups, watchdog, drain } = self;
-        lifecycle.spawn("analytics sink", TaskPolicy::workers(drain), |stop: CancellationToken| sink.run(stop));
-        lifecycle.spawn("roll-ups", TaskPolicy::background(drain), |stop: CancellationToken| rollups.run(stop));
-        lifecycle.spawn("call watchdog", TaskPolicy::background(drain), |stop: CancellationToken| watchdog.run(stop));
+        let Self {
+            sink,
+            rollups,
+            watchdog,
+            drain,
+        } = self;
+        lifecycle.spawn(
+            "analytics sink",
+            TaskPolicy::workers(drain),
+            |stop: CancellationToken| sink.run(stop),
+        );
+        lifecycle.spawn(
+            "roll-ups",
+            TaskPolicy::background(drain),
+            |stop: CancellationToken| rollups.run(stop),
+        );
+        lifecycle.spawn(
+            "call watchdog",
+            TaskPolicy::background(drain),
+            |stop: CancellationToken| watchdog.run(stop),
+        );
     }
 }

@@ -46,20 +46,30 @@ pub const SINK_LATENCY: HistogramDef<()> = HistogramDef::new(
     buckets::LATENCY_SECONDS,
 );
 /// Records that could not become rows.
-pub const SINK_DEAD_LETTERS: CounterDef<()> =
-    CounterDef::new("sink_dead_letters_total", "Records that went to the dead letters.");
+pub const SINK_DEAD_LETTERS: CounterDef<()> = CounterDef::new(
+    "sink_dead_letters_total",
+    "Records that went to the dead letters.",
+);
 /// Batches found open at the start of an assignment.
-pub const SINK_RECOVERIES: CounterDef<Repair> =
-    CounterDef::new("sink_recoveries_total", "Open batches of a predecessor, by what was done about them.");
+pub const SINK_RECOVERIES: CounterDef<Repair> = CounterDef::new(
+    "sink_recoveries_total",
+    "Open batches of a predecessor, by what was done about them.",
+);
 /// Tries that had to wait for a store.
-pub const SINK_WAITS: CounterDef<()> =
-    CounterDef::new("sink_waits_total", "Writes and commits that have to be tried again.");
+pub const SINK_WAITS: CounterDef<()> = CounterDef::new(
+    "sink_waits_total",
+    "Writes and commits that have to be tried again.",
+);
 /// Roll-up intervals rebuilt.
-pub const ROLLUP_BUCKETS: CounterDef<Granularity> =
-    CounterDef::new("rollup_intervals_total", "Intervals counted again because a call in them changed.");
+pub const ROLLUP_BUCKETS: CounterDef<Granularity> = CounterDef::new(
+    "rollup_intervals_total",
+    "Intervals counted again because a call in them changed.",
+);
 /// Silent calls asked about.
-pub const WATCHDOG_FINDINGS: CounterDef<Finding> =
-    CounterDef::new("call_terminal_reconciled_total", "Silent calls the carrier was asked about, by its answer.");
+pub const WATCHDOG_FINDINGS: CounterDef<Finding> = CounterDef::new(
+    "call_terminal_reconciled_total",
+    "Silent calls the carrier was asked about, by its answer.",
+);
 
 /// Every metric of this crate.
 pub const CATALOGUE: &[&dyn Definition] = &[
@@ -116,7 +126,11 @@ impl Emit for Recovered {
             Some(0) => Repair::Complete,
             Some(_) => Repair::Repaired,
         };
-        tracing::info!(repair = repair.as_str(), rows = self.repaired_rows, "took over an open batch");
+        tracing::info!(
+            repair = repair.as_str(),
+            rows = self.repaired_rows,
+            "took over an open batch"
+        );
         metrics.counter(&SINK_RECOVERIES).inc(repair);
     }
 }
@@ -142,8 +156,14 @@ pub(crate) struct RolledUp {
 
 impl Emit for RolledUp {
     fn emit(&self, metrics: &Metrics) {
-        tracing::debug!(granularity = self.granularity.as_str(), intervals = self.intervals, "rolled up");
-        metrics.counter(&ROLLUP_BUCKETS).add(self.granularity, self.intervals as u64);
+        tracing::debug!(
+            granularity = self.granularity.as_str(),
+            intervals = self.intervals,
+            "rolled up"
+        );
+        metrics
+            .counter(&ROLLUP_BUCKETS)
+            .add(self.granularity, self.intervals as u64);
     }
 }
 
@@ -182,12 +202,29 @@ mod tests {
     fn every_metric_is_documented_and_emitted() {
         assert_documented(CATALOGUE);
         assert_emits(CATALOGUE, |metrics| {
-            BatchWritten { rows: 1, earliest_arrival_us: Some(0), now: DateTime::UNIX_EPOCH }.emit(metrics);
+            BatchWritten {
+                rows: 1,
+                earliest_arrival_us: Some(0),
+                now: DateTime::UNIX_EPOCH,
+            }
+            .emit(metrics);
             DeadLettered { code: "malformed" }.emit(metrics);
             Recovered { repaired_rows: None }.emit(metrics);
-            Waiting { partition: 0, error: &std::fmt::Error }.emit(metrics);
-            RolledUp { granularity: Granularity::Minute, intervals: 1 }.emit(metrics);
-            Asked { call: voice_schemas::CallId::random(), finding: Finding::Ended }.emit(metrics);
+            Waiting {
+                partition: 0,
+                error: &std::fmt::Error,
+            }
+            .emit(metrics);
+            RolledUp {
+                granularity: Granularity::Minute,
+                intervals: 1,
+            }
+            .emit(metrics);
+            Asked {
+                call: voice_schemas::CallId::random(),
+                finding: Finding::Ended,
+            }
+            .emit(metrics);
         });
     }
 }

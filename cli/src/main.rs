@@ -1,7 +1,5 @@
 //! The `voice` binary: every role of the platform and the operator's commands.
 
-#![allow(unreachable_pub)] // A binary exports nothing; `pub` marks what other modules use.
-
 mod args;
 mod commands;
 mod progress;
@@ -46,7 +44,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         _ => {}
     }
     let settings = Settings::load()?;
-    let faults = settings.faults();
+    let mut faults = settings.faults();
+    if matches!(command, Command::All | Command::Ingest | Command::Analytics | Command::Scheduler) {
+        faults.extend(settings.key_faults());
+    }
     if !faults.is_empty() {
         return Err(Faults(faults).into());
     }

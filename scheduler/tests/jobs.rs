@@ -190,33 +190,45 @@ async fn a_job_that_lost_its_lease_cannot_mark_the_report() {
     let job = world.report(vec![Format::Csv], Parameters::default()).await;
     let scheduler = world.scheduler().await;
     let runner = &scheduler.app.runner;
-    let TakeResult::Taken(slow) =
-        rows::take(&runner.database, job, at("2026-11-21T06:00:00Z"), &runner.config)
-            .await
-            .unwrap()
-    else {
-        panic!("the report is free")
+    let take = async |now: &str| match rows::take(&runner.database, job, at(now), &runner.config)
+        .await
+        .unwrap()
+    {
+        TakeResult::Taken(taken) => taken,
+        other => panic!("the report is free: {other:?}"),
     };
-    world.clock.advance(TimeDelta::minutes(10));
-    assert_eq!(runner.run(job).await, Ran::Completed);
-    let late = Made {
-        from: at("2026-01-01T00:00:00Z"),
-        to: at("2026-01-02T00:00:00Z"),
-        provisional: true,
+    let slow = take("2026-11-21T06:00:00Z").await;
+    let next = take("2026-11-21T06:10:00Z").await;
+    let made = Made {
+        from: at("2026-11-19T23:00:00Z"),
+        to: at("2026-11-20T23:00:00Z"),
+        provisional: false,
         files: vec![],
     };
-    let now = at("2026-11-21T06:20:00Z");
-    assert!(!rows::complete(&runner.database, &slow, &late, now).await.unwrap());
+    let now = at("2026-11-21T06:11:00Z");
     let fence = (slow.attempt, None, "daily_summary");
+    // While the next one is at it, and after it is done.
+    assert!(!rows::complete(&runner.database, &slow, &made, now).await.unwrap());
     assert!(
         !rows::fail(&runner.database, job, fence, "timed_out", None, now)
             .await
             .unwrap()
     );
-    assert_eq!(world.reports("status").await, ["completed"]);
-    let events = world.events().await;
-    assert_eq!(events.len(), 1);
-    assert_eq!(events[0]["data"]["object_keys"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (world.reports("status").await, world.events().await.len()),
+        (vec!["generating".to_owned()], 0)
+    );
+    assert!(rows::complete(&runner.database, &next, &made, now).await.unwrap());
+    assert!(!rows::complete(&runner.database, &slow, &made, now).await.unwrap());
+    assert!(
+        !rows::fail(&runner.database, job, fence, "timed_out", None, now)
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        (world.reports("status").await, world.events().await.len()),
+        (vec!["completed".to_owned()], 1)
+    );
 }
 
 #[tokio::test]

@@ -71,5 +71,3 @@ ORDER BY (tenant_id, campaign_id, queue_id, direction, carrier, bucket)
 TTL bucket + INTERVAL 3 YEAR DELETE
 SETTINGS non_replicated_deduplication_window = 100000
 COMMENT 'One row per quarter of an hour, campaign, queue, direction and carrier; a day is replaced as a whole';
-
-CREATE TABLE IF NOT EXISTS kpi_15m_stage AS kpi_15m;

@@ -65,7 +65,14 @@ pub trait EventData: Serialize + DeserializeOwned + JsonSchema {
 
 impl<T: EventData> Envelope<T> {
     /// An envelope whose correlation is its subject and whose trace is empty.
-    pub fn new(id: EventId, tenant: TenantId, source: &str, kind: EventType, time: DateTime<Utc>, data: T) -> Self {
+    pub fn new(
+        id: EventId,
+        tenant: TenantId,
+        source: &str,
+        kind: EventType,
+        time: DateTime<Utc>,
+        data: T,
+    ) -> Self {
         let subject = data.subject();
         Self {
             specversion: SpecVersion::V1,

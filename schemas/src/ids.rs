@@ -164,11 +164,26 @@ mod tests {
     #[test]
     fn a_typeid_matches_the_vectors_of_its_specification() {
         let vectors = [
-            ("00000000-0000-0000-0000-000000000000", "00000000000000000000000000"),
-            ("00000000-0000-0000-0000-000000000020", "00000000000000000000000010"),
-            ("ffffffff-ffff-ffff-ffff-ffffffffffff", "7zzzzzzzzzzzzzzzzzzzzzzzzz"),
-            ("0110c853-1d09-52d8-d73e-1194e95b5f19", "0123456789abcdefghjkmnpqrs"),
-            ("01890a5d-ac96-774b-bcce-b302099a8057", "01h455vb4pex5vsknk084sn02q"),
+            (
+                "00000000-0000-0000-0000-000000000000",
+                "00000000000000000000000000",
+            ),
+            (
+                "00000000-0000-0000-0000-000000000020",
+                "00000000000000000000000010",
+            ),
+            (
+                "ffffffff-ffff-ffff-ffff-ffffffffffff",
+                "7zzzzzzzzzzzzzzzzzzzzzzzzz",
+            ),
+            (
+                "0110c853-1d09-52d8-d73e-1194e95b5f19",
+                "0123456789abcdefghjkmnpqrs",
+            ),
+            (
+                "01890a5d-ac96-774b-bcce-b302099a8057",
+                "01h455vb4pex5vsknk084sn02q",
+            ),
         ];
         for (uuid, suffix) in vectors {
             let id = CampaignId(uuid.parse().unwrap());
@@ -180,9 +195,20 @@ mod tests {
     #[test]
     fn an_id_of_another_kind_or_an_impossible_suffix_is_refused_with_the_reason() {
         let call = CallId::random().to_string();
-        assert!(matches!(call.parse::<CampaignId>(), Err(IdError::Prefix { expected: "cmp", .. })));
-        for bad in ["cmp_8zzzzzzzzzzzzzzzzzzzzzzzzz", "cmp_", "cmp_01H455VB4PEX5VSKNK084SN02Q", "cmp_01h455"] {
-            assert!(matches!(bad.parse::<CampaignId>(), Err(IdError::Suffix(_))), "{bad}");
+        assert!(matches!(
+            call.parse::<CampaignId>(),
+            Err(IdError::Prefix { expected: "cmp", .. })
+        ));
+        for bad in [
+            "cmp_8zzzzzzzzzzzzzzzzzzzzzzzzz",
+            "cmp_",
+            "cmp_01H455VB4PEX5VSKNK084SN02Q",
+            "cmp_01h455",
+        ] {
+            assert!(
+                matches!(bad.parse::<CampaignId>(), Err(IdError::Suffix(_))),
+                "{bad}"
+            );
         }
     }
 

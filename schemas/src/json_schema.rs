@@ -28,7 +28,9 @@ pub fn all() -> BTreeMap<&'static str, Value> {
 }
 
 fn of<T: EventData>() -> (&'static str, Value) {
-    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Envelope<T>>();
+    let schema = SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<Envelope<T>>();
     (T::SCHEMA, schema.to_value())
 }
 
@@ -45,7 +47,11 @@ fn compare(path: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
     for keyword in ["type", "format", "$ref", "const", "pattern"] {
         let (was, is) = (old.get(keyword), new.get(keyword));
         if was != is {
-            found.push(format!("{path}: `{keyword}` was {} and is {}", show(was), show(is)));
+            found.push(format!(
+                "{path}: `{keyword}` was {} and is {}",
+                show(was),
+                show(is)
+            ));
         }
     }
     let (was, is) = (strings(old.get("required")), strings(new.get("required")));
@@ -60,7 +66,12 @@ fn compare(path: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
         found.push(format!("{path}: the value `{value}` is gone"));
     }
     for container in ["properties", "$defs"] {
-        for (name, was) in old.get(container).and_then(Value::as_object).into_iter().flatten() {
+        for (name, was) in old
+            .get(container)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
             match new.get(container).and_then(|properties| properties.get(name)) {
                 Some(is) => compare(&format!("{path}/{name}"), was, is, found),
                 None => found.push(format!("{path}/{name}: is gone")),
@@ -71,7 +82,13 @@ fn compare(path: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
         compare(&format!("{path}[]"), was, is, found);
     }
     for alternatives in ["oneOf", "anyOf"] {
-        let list = |schema: &Value| schema.get(alternatives).and_then(Value::as_array).cloned().unwrap_or_default();
+        let list = |schema: &Value| {
+            schema
+                .get(alternatives)
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default()
+        };
         let remaining = list(new);
         for was in list(old) {
             if !remaining.iter().any(|is| same_meaning(&was, is)) {
@@ -97,7 +114,13 @@ fn without_prose(schema: &Value) -> Value {
 }
 
 fn strings(value: Option<&Value>) -> BTreeSet<String> {
-    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    value
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn show(value: Option<&Value>) -> String {
@@ -122,11 +145,15 @@ mod tests {
         let update = std::env::var_os("UPDATE_SCHEMAS").is_some();
         for (name, generated) in all() {
             let path = folder().join(name);
-            let committed: Option<Value> =
-                fs::read(&path).ok().map(|bytes| serde_json::from_slice(&bytes).unwrap());
+            let committed: Option<Value> = fs::read(&path)
+                .ok()
+                .map(|bytes| serde_json::from_slice(&bytes).unwrap());
             if let Some(committed) = &committed {
                 let broken = breaking_changes(committed, &generated);
-                assert!(broken.is_empty(), "{name} breaks its readers; add a new version instead:\n{broken:#?}");
+                assert!(
+                    broken.is_empty(),
+                    "{name} breaks its readers; add a new version instead:\n{broken:#?}"
+                );
             }
             if update {
                 fs::write(&path, serde_json::to_string_pretty(&generated).unwrap() + "\n").unwrap();
@@ -153,11 +180,17 @@ mod tests {
         assert_eq!(breaking_changes(&old, &added), Vec::<String>::new());
 
         let breaks: [(&str, fn(&mut Value)); 5] = [
-            ("removed", |schema| { schema["properties"].as_object_mut().unwrap().remove("b"); }),
+            ("removed", |schema| {
+                schema["properties"].as_object_mut().unwrap().remove("b");
+            }),
             ("required", |schema| schema["required"] = json!(["a", "b"])),
             ("optional", |schema| schema["required"] = json!([])),
-            ("retyped", |schema| schema["properties"]["a"]["type"] = json!("integer")),
-            ("narrowed", |schema| schema["properties"]["b"]["enum"] = json!(["x"])),
+            ("retyped", |schema| {
+                schema["properties"]["a"]["type"] = json!("integer")
+            }),
+            ("narrowed", |schema| {
+                schema["properties"]["b"]["enum"] = json!(["x"])
+            }),
         ];
         for (what, change) in breaks {
             let mut new = old.clone();

@@ -5,6 +5,7 @@
 
 pub mod envelope;
 pub mod events;
+pub mod examples;
 pub mod ids;
 pub mod json_schema;
 pub mod migrations;

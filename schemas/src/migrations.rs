@@ -15,7 +15,9 @@ impl Migration {
     /// The single statements, for stores that take one at a time.
     pub fn statements(&self) -> impl Iterator<Item = &'static str> {
         self.sql.split(";\n").map(str::trim).filter(|statement| {
-            statement.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with("--"))
+            statement
+                .lines()
+                .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with("--"))
         })
     }
 }
@@ -55,7 +57,11 @@ mod tests {
         for store in [POSTGRES, CLICKHOUSE] {
             for (position, migration) in store.iter().enumerate() {
                 assert_eq!(migration.version, i64::try_from(position).unwrap() + 1);
-                assert!(migration.name.starts_with(&format!("{:04}_", migration.version)), "{}", migration.name);
+                assert!(
+                    migration.name.starts_with(&format!("{:04}_", migration.version)),
+                    "{}",
+                    migration.name
+                );
                 assert!(migration.statements().count() > 0, "{} is empty", migration.name);
             }
         }

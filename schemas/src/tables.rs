@@ -10,8 +10,6 @@ pub const CALLS_FINAL: &str = "calls_final";
 pub const KPI_1M: &str = "kpi_1m";
 /// Counts per quarter of an hour, three years.
 pub const KPI_15M: &str = "kpi_15m";
-/// Where a day of `kpi_15m` is built before it replaces the old one.
-pub const KPI_15M_STAGE: &str = "kpi_15m_stage";
 /// Offsets the sink could not store, so that the audit can tell a dead letter from a loss.
 pub const DEAD_LETTERS: &str = "sink_dead_letters";
 

@@ -29,11 +29,21 @@ pub enum Retention {
 }
 
 const fn kept(name: &'static str, key: &'static str, partitions: i32, days: u32) -> Topic {
-    Topic { name, key, partitions, retention: Retention::Time(DAY.saturating_mul(days)) }
+    Topic {
+        name,
+        key,
+        partitions,
+        retention: Retention::Time(DAY.saturating_mul(days)),
+    }
 }
 
 /// Calls and attempts; the spine of the platform.
-pub const CALLS: Topic = kept("calls.events", "outbound: campaign#shard; inbound: call id", 12, 7);
+pub const CALLS: Topic = kept(
+    "calls.events",
+    "outbound: campaign#shard; inbound: call id",
+    12,
+    7,
+);
 /// Media streams and turns.
 pub const MEDIA: Topic = kept("media.events", "call id", 12, 7);
 /// What was said; restricted.
@@ -41,8 +51,12 @@ pub const TRANSCRIPTS: Topic = kept("media.transcripts", "call id", 12, 1);
 /// Agent states.
 pub const AGENTS: Topic = kept("agents.events", "agent id", 6, 7);
 /// Configuration, one record per entity.
-pub const CONFIG: Topic =
-    Topic { name: "config.changes", key: "entity id", partitions: 3, retention: Retention::Compacted };
+pub const CONFIG: Topic = Topic {
+    name: "config.changes",
+    key: "entity id",
+    partitions: 3,
+    retention: Retention::Compacted,
+};
 /// Metric points recorded by clients and services.
 pub const METRICS: Topic = kept("metrics.points", "tenant + metric", 6, 3);
 /// Alerts.
@@ -55,8 +69,18 @@ pub const AUDIT: Topic = kept("audit.events", "tenant + id", 3, 30);
 pub const DEAD_LETTERS: Topic = kept("dead-letters", "original key", 3, 14);
 
 /// The whole catalogue.
-pub const ALL: &[Topic] =
-    &[CALLS, MEDIA, TRANSCRIPTS, AGENTS, CONFIG, METRICS, ALERTS, REPORTS, AUDIT, DEAD_LETTERS];
+pub const ALL: &[Topic] = &[
+    CALLS,
+    MEDIA,
+    TRANSCRIPTS,
+    AGENTS,
+    CONFIG,
+    METRICS,
+    ALERTS,
+    REPORTS,
+    AUDIT,
+    DEAD_LETTERS,
+];
 
 /// The topic with this name.
 #[must_use]

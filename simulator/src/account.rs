@@ -27,7 +27,7 @@ pub enum Credentials {
         /// `KEY…`
         api_key: SecretString,
         /// The carrier's half of the key pair.
-        signing_key: SigningKey,
+        signing_key: Box<SigningKey>,
     },
 }
 
@@ -47,7 +47,12 @@ pub struct Account {
 
 impl Account {
     /// An account with new keys from `rng`. Two accounts from the same random bits are the same account.
-    pub fn generate(tenant: TenantId, carrier: Carrier, ingress: impl Into<String>, rng: &mut impl Rng) -> Self {
+    pub fn generate(
+        tenant: TenantId,
+        carrier: Carrier,
+        ingress: impl Into<String>,
+        rng: &mut impl Rng,
+    ) -> Self {
         let mut bytes = [0_u8; 64];
         rng.fill_bytes(&mut bytes);
         let (first, second) = bytes.split_at(32);
@@ -62,11 +67,16 @@ impl Account {
                 Credentials::Telnyx {
                     connection_id: format!("{}", u64::from_le_bytes(array(&second[24..])) >> 4),
                     api_key: SecretString::from(format!("KEY{}", hex(&second[..24]).to_uppercase())),
-                    signing_key: SigningKey::from_bytes(&seed),
+                    signing_key: Box::new(SigningKey::from_bytes(&seed)),
                 }
             }
         };
-        Self { tenant, ingress: ingress.into(), credentials, phone_key: None }
+        Self {
+            tenant,
+            ingress: ingress.into(),
+            credentials,
+            phone_key: None,
+        }
     }
 
     /// The same account, sealing phone tokens with this key of its tenant.
@@ -118,7 +128,11 @@ impl Account {
     /// Whether `secret` opens the REST API. Constant time.
     pub(crate) fn opens(&self, secret: &str) -> bool {
         use subtle::ConstantTimeEq as _;
-        self.api_secret().expose_secret().as_bytes().ct_eq(secret.as_bytes()).into()
+        self.api_secret()
+            .expose_secret()
+            .as_bytes()
+            .ct_eq(secret.as_bytes())
+            .into()
     }
 }
 
@@ -146,7 +160,12 @@ mod tests {
     use super::*;
 
     fn account(carrier: Carrier, seed: u64) -> Account {
-        Account::generate(TenantId(uuid::Uuid::nil()), carrier, "in", &mut ChaCha8Rng::seed_from_u64(seed))
+        Account::generate(
+            TenantId(uuid::Uuid::nil()),
+            carrier,
+            "in",
+            &mut ChaCha8Rng::seed_from_u64(seed),
+        )
     }
 
     #[test]
@@ -154,7 +173,11 @@ mod tests {
         for carrier in [Carrier::Twilio, Carrier::Telnyx] {
             let keys = |seed| {
                 let account = account(carrier, seed);
-                (account.verification_key(), account.api_secret(), account.carrier_account().to_owned())
+                (
+                    account.verification_key(),
+                    account.api_secret(),
+                    account.carrier_account().to_owned(),
+                )
             };
             let (verify, open, name) = keys(1);
             let (again, _, _) = keys(1);
@@ -172,7 +195,10 @@ mod tests {
             let account = account(carrier, 3);
             let shown = format!("{account:?}");
             assert!(!shown.contains(account.api_secret().expose_secret()), "{carrier}");
-            assert!(!shown.contains(account.verification_key().expose_secret()), "{carrier}");
+            assert!(
+                !shown.contains(account.verification_key().expose_secret()),
+                "{carrier}"
+            );
         }
     }
 

@@ -9,7 +9,11 @@ impl FactSet {
     /// The first `count` facts.
     #[must_use]
     pub const fn first(count: usize) -> Self {
-        if count >= 32 { Self(u32::MAX) } else { Self((1 << count) - 1) }
+        if count >= 32 {
+            Self(u32::MAX)
+        } else {
+            Self((1 << count) - 1)
+        }
     }
 
     /// Whether the fact at `place` is among them.

@@ -91,11 +91,17 @@ impl Faults {
         ];
         for (field, share) in shares {
             if !(0.0..=1.0).contains(&share) {
-                return Err(SimulatorError::Parameter { field, reason: "must lie between 0 and 1" });
+                return Err(SimulatorError::Parameter {
+                    field,
+                    reason: "must lie between 0 and 1",
+                });
             }
         }
         if !self.latency_ms.is_sound() {
-            return Err(SimulatorError::Parameter { field: "latency_ms", reason: "must be finite and in order" });
+            return Err(SimulatorError::Parameter {
+                field: "latency_ms",
+                reason: "must be finite and in order",
+            });
         }
         Ok(())
     }
@@ -110,7 +116,10 @@ impl Faults {
             let due = fact.at + TimeDelta::milliseconds(self.latency_ms.draw(chance));
             dues.push(dues.last().map_or(due, |before| due.max(*before)));
         }
-        let mut decision = Decision { departures: Vec::with_capacity(call.facts.len() + 1), lost: FactSet::default() };
+        let mut decision = Decision {
+            departures: Vec::with_capacity(call.facts.len() + 1),
+            lost: FactSet::default(),
+        };
         for (place, fact) in call.facts.iter().enumerate() {
             // Every fact draws the same bits, whatever is decided about it.
             let lost = happens(chance, self.loss);
@@ -131,9 +140,17 @@ impl Faults {
                 _ if held => on_time + hold,
                 _ => on_time,
             };
-            decision.departures.push(Departure { due, fact: place, duplicate: false });
+            decision.departures.push(Departure {
+                due,
+                fact: place,
+                duplicate: false,
+            });
             if twice {
-                decision.departures.push(Departure { due: due + again, fact: place, duplicate: true });
+                decision.departures.push(Departure {
+                    due: due + again,
+                    fact: place,
+                    duplicate: true,
+                });
             }
         }
         decision

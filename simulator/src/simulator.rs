@@ -37,7 +37,13 @@ impl Simulator {
         faults.check()?;
         let plan = Arc::new(Plan::new(shift, &accounts)?);
         let shift_clock = Arc::new(ShiftClock::at(plan.shift().starts_at));
-        Ok(Self { plan, faults, accounts: accounts.into(), context, shift_clock })
+        Ok(Self {
+            plan,
+            faults,
+            accounts: accounts.into(),
+            context,
+            shift_clock,
+        })
     }
 
     /// The calls.
@@ -69,7 +75,11 @@ impl Simulator {
     /// by the machine's `clock`.
     #[must_use]
     pub fn twin(&self, clock: SharedClock) -> Twin {
-        let (plan, accounts, context) = (Arc::clone(&self.plan), Arc::clone(&self.accounts), Arc::clone(&self.context));
+        let (plan, accounts, context) = (
+            Arc::clone(&self.plan),
+            Arc::clone(&self.accounts),
+            Arc::clone(&self.context),
+        );
         Twin::new(plan, accounts, context, self.shift_clock(), clock)
     }
 

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use uuid::Uuid;
 use voice_clickhouse::{ClickHouse, ClickHouseError, Row, clickhouse};
-use voice_kafka::{KafkaError, admin::{Admin, Watermarks}};
-use voice_schemas::topics;
+use voice_kafka::{
+    KafkaError,
+    admin::{Admin, Watermarks},
+};
+use voice_schemas::{TenantId, topics};
 
 use crate::sink::GROUP;
 
@@ -46,7 +50,7 @@ pub struct Audit {
     pub partitions: Vec<PartitionAudit>,
     /// Distinct calls in the table.
     pub calls: u64,
-    /// Calls that have no end yet.
+    /// Calls that should have an end by now and have none.
     pub calls_without_end: u64,
     /// Calls that have more than one distinct terminal event.
     pub calls_with_several_ends: u64,
@@ -56,8 +60,12 @@ impl Audit {
     /// The sum over all partitions.
     #[must_use]
     pub fn total(&self) -> PartitionAudit {
-        self.partitions.iter().fold(PartitionAudit { partition: -1, ..PartitionAudit::default() }, |sum, one| {
+        self.partitions.iter().fold(
             PartitionAudit {
+                partition: -1,
+                ..PartitionAudit::default()
+            },
+            |sum, one| PartitionAudit {
                 partition: -1,
                 records: sum.records + one.records,
                 rows: sum.rows + one.rows,
@@ -65,8 +73,8 @@ impl Audit {
                 dead_letters: sum.dead_letters + one.dead_letters,
                 gaps: sum.gaps + one.gaps,
                 lag: sum.lag + one.lag,
-            }
-        })
+            },
+        )
     }
 
     /// Nothing doubled, nothing missing, nothing left to write, and every call has its one end.
@@ -97,18 +105,35 @@ struct Calls {
     several_ends: u64,
 }
 
-/// Compares everything the log still holds.
+/// Which calls must have an end by now.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// Only this tenant's; all where it is absent.
+    pub tenant: Option<TenantId>,
+    /// Calls heard of within this time may still be going on.
+    pub silent_for_seconds: u32,
+}
+
+/// Compares everything the log still holds, and looks for the end of every call in `scope`.
 ///
 /// # Errors
 /// When the log or the tables cannot be read.
-pub async fn run(kafka: &voice_kafka::Config, clickhouse: &ClickHouse) -> Result<Audit, AuditError> {
+pub async fn run(
+    kafka: &voice_kafka::Config,
+    clickhouse: &ClickHouse,
+    scope: Scope,
+) -> Result<Audit, AuditError> {
     let topic = kafka.topic(&topics::CALLS);
     let (marks, committed) = read_log(kafka.clone(), topic.clone()).await?;
     let mut partitions = Vec::with_capacity(marks.len());
     for (partition, Watermarks { low, high }) in marks {
         let stored: Stored = clickhouse
             .row("auditing a partition", include_str!("partition.sql"), |query| {
-                query.param("topic", &topic).param("partition", partition).param("low", low).param("high", high)
+                query
+                    .param("topic", &topic)
+                    .param("partition", partition)
+                    .param("low", low)
+                    .param("high", high)
             })
             .await?;
         let records = u64::try_from(high - low).unwrap_or(0);
@@ -125,7 +150,14 @@ pub async fn run(kafka: &voice_kafka::Config, clickhouse: &ClickHouse) -> Result
             lag: u64::try_from(high - next.max(low)).unwrap_or(0),
         });
     }
-    let calls: Calls = clickhouse.row("auditing the calls", include_str!("calls.sql"), |query| query).await?;
+    let calls: Calls = clickhouse
+        .row("auditing the calls", include_str!("calls.sql"), |query| {
+            let tenant = scope.tenant.map_or(Uuid::nil(), |tenant| tenant.0);
+            query
+                .param("tenant", tenant)
+                .param("silent", scope.silent_for_seconds)
+        })
+        .await?;
     Ok(Audit {
         partitions,
         calls: calls.calls,
@@ -142,6 +174,10 @@ async fn read_log(kafka: voice_kafka::Config, topic: String) -> Result<Log, Kafk
         Ok((admin.watermarks(&topic)?, admin.committed(GROUP, &topic)?))
     };
     tokio::task::spawn_blocking(read).await.unwrap_or_else(|stopped| {
-        Err(KafkaError::Worker { topic: String::new(), partition: -1, reason: stopped.to_string() })
+        Err(KafkaError::Worker {
+            topic: String::new(),
+            partition: -1,
+            reason: stopped.to_string(),
+        })
     })
 }

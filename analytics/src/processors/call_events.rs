@@ -83,9 +83,8 @@ impl CallEvents {
     /// When the record is no valid event of this topic.
     pub fn push(&mut self, meta: Meta<'_>, payload: Option<&[u8]>, now: DateTime<Utc>) -> Result<(), Reject> {
         let payload = payload.ok_or_else(|| Reject::new("tombstone", "the record has no payload"))?;
-        let event: wire::Event<'_> = serde_json::from_slice(payload).map_err(|error| {
-            Reject::new("malformed", format!("not an event: {error}"))
-        })?;
+        let event: wire::Event<'_> = serde_json::from_slice(payload)
+            .map_err(|error| Reject::new("malformed", format!("not an event: {error}")))?;
         let kind = EventType::parse(&event.kind)
             .ok_or_else(|| Reject::new("unknown_type", "the event type is not in the catalogue"))?;
         within_time(event.time.0, now)?;
@@ -184,7 +183,10 @@ fn row<'a>(kind: EventType, event: &'a wire::Event<'_>) -> Result<Row<'a>, Rejec
         T::AttemptScheduled | T::AttemptSkipped | T::AttemptDialled | T::AttemptFinished => {
             attempt_row(&event.data)
         }
-        _ => Err(Reject::new("wrong_topic", "this type of event does not belong on calls.events")),
+        _ => Err(Reject::new(
+            "wrong_topic",
+            "this type of event does not belong on calls.events",
+        )),
     }
 }
 
@@ -203,7 +205,12 @@ fn call_row<'a>(kind: EventType, data: &'a wire::Data<'_>) -> Result<Row<'a>, Re
         direction: match &*call.direction {
             "inbound" => 1,
             "outbound" => 2,
-            _ => return Err(Reject::new("unknown_value", "data.call.direction is neither inbound nor outbound")),
+            _ => {
+                return Err(Reject::new(
+                    "unknown_value",
+                    "data.call.direction is neither inbound nor outbound",
+                ));
+            }
         },
         carrier: &call.carrier,
         carrier_call_id: &call.carrier_call_id,
@@ -237,7 +244,10 @@ fn call_row<'a>(kind: EventType, data: &'a wire::Data<'_>) -> Result<Row<'a>, Re
 
 fn attempt_row<'a>(data: &'a wire::Data<'_>) -> Result<Row<'a>, Reject> {
     if data.attempt_id.is_none() || data.campaign_id.is_none() {
-        return Err(Reject::new("missing_section", "an attempt event needs data.attempt_id and data.campaign_id"));
+        return Err(Reject::new(
+            "missing_section",
+            "an attempt event needs data.attempt_id and data.campaign_id",
+        ));
     }
     Ok(Row {
         call_id: data.call_id,
@@ -254,11 +264,17 @@ fn attempt_row<'a>(data: &'a wire::Data<'_>) -> Result<Row<'a>, Reject> {
 }
 
 fn within_time(micros: i64, now: DateTime<Utc>) -> Result<(), Reject> {
-    let (oldest, newest) = ((now - OLDEST).timestamp_micros(), (now + NEWEST).timestamp_micros());
+    let (oldest, newest) = (
+        (now - OLDEST).timestamp_micros(),
+        (now + NEWEST).timestamp_micros(),
+    );
     if (oldest..=newest).contains(&micros) {
         Ok(())
     } else {
-        Err(Reject::new("time_out_of_range", "the event's time is over 30 days ago or over a day ahead"))
+        Err(Reject::new(
+            "time_out_of_range",
+            "the event's time is over 30 days ago or over a day ahead",
+        ))
     }
 }
 
@@ -276,7 +292,11 @@ mod tests {
     }
 
     fn meta() -> Meta<'static> {
-        Meta { topic: "calls.events", partition: 3, offset: 42 }
+        Meta {
+            topic: "calls.events",
+            partition: 3,
+            offset: 42,
+        }
     }
 
     fn ended(at: DateTime<Utc>) -> serde_json::Value {
@@ -314,7 +334,8 @@ mod tests {
 
     fn push(value: &serde_json::Value) -> Result<CallEvents, Reject> {
         let mut rows = CallEvents::default();
-        rows.push(meta(), Some(&serde_json::to_vec(value).unwrap()), now()).map(|()| rows)
+        rows.push(meta(), Some(&serde_json::to_vec(value).unwrap()), now())
+            .map(|()| rows)
     }
 
     #[test]
@@ -323,6 +344,135 @@ mod tests {
         assert_eq!(rows.len(), 1);
         assert_eq!(rows.offset(0), Some(42));
         assert_eq!(rows.earliest_arrival(), Some(now().timestamp_micros()));
+    }
+
+    /// What the fast decoder makes of every example is what the typed events say.
+    #[test]
+    fn every_example_of_the_topic_becomes_the_row_its_typed_event_describes() {
+        use voice_schemas::events::{attempt::AttemptEvent, call::CallEvent};
+        let examples = voice_schemas::examples::all();
+        let mine = examples
+            .iter()
+            .filter(|(topic, ..)| **topic == voice_schemas::topics::CALLS);
+        let mut seen = 0;
+        for (_, name, json) in mine {
+            let mut rows = CallEvents::default();
+            rows.push(meta(), Some(json.as_bytes()), now())
+                .unwrap_or_else(|reject| panic!("{name}: {reject}"));
+            let text = |words: &Words| words.get(0).unwrap().to_owned();
+            let common = |id: Uuid, tenant: Uuid, kind: EventType, source: &str, at: DateTime<Utc>| {
+                assert_eq!(
+                    (rows.event_id.values()[0], rows.tenant_id.values()[0]),
+                    (id, tenant),
+                    "{name}"
+                );
+                assert_eq!(
+                    (text(&rows.event_type), text(&rows.source)),
+                    (kind.to_string(), source.to_owned())
+                );
+                assert_eq!(rows.at.values()[0], at.timestamp_micros(), "{name}");
+            };
+            if name.starts_with("call.") {
+                let event: CallEvent = serde_json::from_str(json).unwrap();
+                common(
+                    event.id.0,
+                    event.tenantid.0,
+                    event.kind,
+                    &event.source,
+                    event.time,
+                );
+                let (call, evidence) = (&event.data.call, &event.data.evidence);
+                let nil = Uuid::nil();
+                assert_eq!(rows.call_id.values()[0], call.call_id.0);
+                assert_eq!(
+                    rows.campaign_id.values()[0],
+                    call.campaign_id.map_or(nil, |id| id.0)
+                );
+                assert_eq!(rows.shard.values()[0], call.shard.unwrap_or(0));
+                assert_eq!(
+                    rows.attempt_id.values()[0],
+                    call.attempt_id.map_or(nil, |id| id.0)
+                );
+                assert_eq!(
+                    rows.contact_id.values()[0],
+                    call.contact_id.map_or(nil, |id| id.0)
+                );
+                assert_eq!(rows.queue_id.values()[0], call.queue_id.map_or(nil, |id| id.0));
+                assert_eq!(rows.agent_id.values()[0], call.agent_id.map_or(nil, |id| id.0));
+                assert_eq!(
+                    rows.direction.values()[0],
+                    if call.direction == Direction::Inbound {
+                        1
+                    } else {
+                        2
+                    }
+                );
+                assert_eq!(text(&rows.carrier), call.carrier.as_str());
+                assert_eq!(rows.carrier_call_id.get(0), Some(call.carrier_call_id.as_str()));
+                assert_eq!(text(&rows.carrier_event), evidence.carrier_event);
+                assert_eq!(rows.sequence.values()[0], evidence.sequence.unwrap_or(0));
+                assert_eq!(
+                    rows.received_at.values()[0],
+                    evidence.received_at.timestamp_micros()
+                );
+                let amd = event.data.amd.as_ref();
+                assert_eq!(
+                    text(&rows.answered_by),
+                    amd.map_or("", |amd| amd.answered_by.as_str())
+                );
+                assert_eq!(rows.beep.values()[0], u8::from(amd.is_some_and(|amd| amd.beep)));
+                let bridge = event.data.bridge.as_ref();
+                assert_eq!(
+                    text(&rows.agent_kind),
+                    bridge.map_or("", |bridge| bridge.agent_kind.as_str())
+                );
+                let ending = event.data.ending.as_ref();
+                assert_eq!(
+                    text(&rows.outcome),
+                    ending.map_or("", |ending| ending.outcome.as_str())
+                );
+                assert_eq!(
+                    text(&rows.hangup_by),
+                    ending.map_or("", |ending| ending.hangup_by.as_str())
+                );
+                assert_eq!(text(&rows.cause), ending.map_or("", |ending| &ending.cause));
+                assert_eq!(
+                    rows.sip_code.values()[0],
+                    ending.and_then(|ending| ending.sip_code).unwrap_or(0)
+                );
+                assert_eq!(
+                    rows.duration_ms.values()[0],
+                    ending.and_then(|ending| ending.duration_ms).unwrap_or(0)
+                );
+                assert_eq!(
+                    rows.reconciled.values()[0],
+                    u8::from(ending.is_some_and(|ending| ending.reconciled))
+                );
+            } else {
+                let event: AttemptEvent = serde_json::from_str(json).unwrap();
+                common(
+                    event.id.0,
+                    event.tenantid.0,
+                    event.kind,
+                    &event.source,
+                    event.time,
+                );
+                assert_eq!(rows.attempt_id.values()[0], event.data.attempt_id.0);
+                assert_eq!(rows.campaign_id.values()[0], event.data.campaign_id.0);
+                assert_eq!(rows.contact_id.values()[0], event.data.contact_id.0);
+                assert_eq!(rows.sequence.values()[0], u32::from(event.data.number));
+                assert_eq!(text(&rows.cause), event.data.reasons.join(","));
+                assert_eq!(
+                    text(&rows.outcome),
+                    event.data.outcome.map_or("", |outcome| outcome.as_str())
+                );
+            }
+            seen += 1;
+        }
+        assert!(
+            seen >= 13,
+            "the topic has thirteen types of events, {seen} examples were seen"
+        );
     }
 
     #[test]
@@ -345,9 +495,16 @@ mod tests {
         change("malformed", "/data/call/call_id", "nonsense".into());
         change("unknown_value", "/data/call/direction", "sideways".into());
         for (code, event) in cases {
-            assert_eq!(push(&event).err().map(|reject| reject.code), Some(code), "{event}");
+            assert_eq!(
+                push(&event).err().map(|reject| reject.code),
+                Some(code),
+                "{event}"
+            );
         }
-        assert_eq!(CallEvents::default().push(meta(), None, now()).unwrap_err().code, "tombstone");
+        assert_eq!(
+            CallEvents::default().push(meta(), None, now()).unwrap_err().code,
+            "tombstone"
+        );
     }
 
     #[test]

@@ -2,7 +2,12 @@
 //!
 //! A processor never panics and never does I/O. What it cannot turn into a row it rejects with a stable
 //! code; the record goes to the dead letters with its bytes, and its neighbours go on.
-#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 pub mod call_events;
 mod wire;
@@ -19,7 +24,10 @@ pub struct Reject {
 
 impl Reject {
     fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self {
+            code,
+            detail: detail.into(),
+        }
     }
 }
 

@@ -118,7 +118,9 @@ impl<'de> Deserialize<'de> for Id {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
-                Uuid::try_parse_ascii(text.as_bytes()).map(Id).map_err(|_| E::custom("not a UUID"))
+                Uuid::try_parse_ascii(text.as_bytes())
+                    .map(Id)
+                    .map_err(|_| E::custom("not a UUID"))
             }
         }
         deserializer.deserialize_str(Text)
@@ -141,7 +143,11 @@ impl<'de> Deserialize<'de> for Micros {
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Micros, E> {
                 canonical(text.as_bytes())
-                    .or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|at| at.timestamp_micros()))
+                    .or_else(|| {
+                        DateTime::parse_from_rfc3339(text)
+                            .ok()
+                            .map(|at| at.timestamp_micros())
+                    })
                     .map(Micros)
                     .ok_or_else(|| E::custom("not a time as RFC 3339"))
             }
@@ -153,7 +159,31 @@ impl<'de> Deserialize<'de> for Micros {
 /// `2026-11-21T09:30:00.123456Z`, the form the platform writes, without the general parser.
 fn canonical(text: &[u8]) -> Option<i64> {
     let text: &[u8; 27] = text.try_into().ok()?;
-    let [_, _, _, _, b'-', _, _, b'-', _, _, b'T', _, _, b':', _, _, b':', _, _, b'.', .., b'Z'] = text else {
+    let [
+        _,
+        _,
+        _,
+        _,
+        b'-',
+        _,
+        _,
+        b'-',
+        _,
+        _,
+        b'T',
+        _,
+        _,
+        b':',
+        _,
+        _,
+        b':',
+        _,
+        _,
+        b'.',
+        ..,
+        b'Z',
+    ] = text
+    else {
         return None;
     };
     let number = |range: std::ops::Range<usize>| -> Option<u32> {
@@ -172,11 +202,19 @@ mod tests {
 
     #[test]
     fn the_short_cut_agrees_with_the_general_parser_and_leaves_other_forms_to_it() {
-        for text in ["2026-11-21T09:30:00.123456Z", "2024-02-29T23:59:59.999999Z", "1970-01-01T00:00:00.000000Z"] {
+        for text in [
+            "2026-11-21T09:30:00.123456Z",
+            "2024-02-29T23:59:59.999999Z",
+            "1970-01-01T00:00:00.000000Z",
+        ] {
             let parsed = DateTime::parse_from_rfc3339(text).unwrap().timestamp_micros();
             assert_eq!(canonical(text.as_bytes()), Some(parsed));
         }
-        for text in ["2026-11-21T09:30:00Z", "2026-11-21T09:30:00.123456+01:00", "2026-02-30T09:30:00.123456Z"] {
+        for text in [
+            "2026-11-21T09:30:00Z",
+            "2026-11-21T09:30:00.123456+01:00",
+            "2026-02-30T09:30:00.123456Z",
+        ] {
             assert_eq!(canonical(text.as_bytes()), None);
         }
         let micros: Micros = serde_json::from_str("\"2026-11-21T10:30:00+01:00\"").unwrap();

@@ -5,7 +5,8 @@
 //! minute it leaves needs counting too) and counts those intervals again from scratch. Repeated, late and
 //! corrected events therefore end in the same numbers, and a round that failed half way is simply done
 //! again. Minutes are replaced row by row under a higher version; quarters of an hour by swapping in a
-//! whole day, so that no query ever sees half of one.
+//! whole day, so that no query ever sees half of one. Several processes may count at once: each has a stage
+//! of its own, and what one of them counted from older calls is counted again within the overlap.
 
 mod sql;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 use voice_clickhouse::{ClickHouse, ClickHouseError, Row, clickhouse};
 use voice_telemetry::{Emit as _, Metrics};
 
@@ -33,13 +35,21 @@ pub struct RollupConfig {
 
 impl Default for RollupConfig {
     fn default() -> Self {
-        Self { interval_ms: 2_000, overlap_seconds: 30, catch_up_hours: 48 }
+        Self {
+            interval_ms: 2_000,
+            overlap_seconds: 30,
+            catch_up_hours: 48,
+        }
     }
 }
 
 impl RollupConfig {
     pub(crate) fn faults(&self) -> Vec<String> {
-        if self.interval_ms == 0 { vec!["analytics.rollups.interval_ms must be above 0".to_owned()] } else { Vec::new() }
+        if self.interval_ms == 0 {
+            vec!["analytics.rollups.interval_ms must be above 0".to_owned()]
+        } else {
+            Vec::new()
+        }
     }
 }
 
@@ -50,7 +60,12 @@ pub struct Rollups {
     metrics: Metrics,
     /// Calls stored before this are counted, by the clock of ClickHouse, milliseconds.
     counted_until: Option<i64>,
+    /// Where this process builds a day before it is swapped in.
+    stage: String,
 }
+
+/// What stages are called; behind it stands something that only one process has.
+const STAGE: &str = "kpi_15m_stage_";
 
 #[derive(Row, Deserialize)]
 struct Millis {
@@ -65,8 +80,15 @@ struct Seconds {
 impl Rollups {
     /// Roll-ups of this database.
     #[must_use]
-    pub const fn new(clickhouse: ClickHouse, config: RollupConfig, metrics: Metrics) -> Self {
-        Self { clickhouse, config, metrics, counted_until: None }
+    pub fn new(clickhouse: ClickHouse, config: RollupConfig, metrics: Metrics) -> Self {
+        let stage = format!("{STAGE}{}", Uuid::now_v7().simple());
+        Self {
+            clickhouse,
+            config,
+            metrics,
+            counted_until: None,
+            stage,
+        }
     }
 
     /// Runs round after round until `stop` fires.
@@ -80,7 +102,11 @@ impl Rollups {
                 _ = ticks.tick() => {}
             }
             if let Err(error) = self.round().await {
-                RoundFailed { part: "rollups", error: &error }.log();
+                RoundFailed {
+                    part: "rollups",
+                    error: &error,
+                }
+                .log();
             }
         }
     }
@@ -92,15 +118,24 @@ impl Rollups {
     pub async fn round(&mut self) -> Result<(), ClickHouseError> {
         let now: Millis = self
             .clickhouse
-            .row("reading the clock", "SELECT toUnixTimestamp64Milli(now64(3)) AS millis", |query| query)
+            .row(
+                "reading the clock",
+                "SELECT toUnixTimestamp64Milli(now64(3)) AS millis",
+                |query| query,
+            )
             .await?;
+        if self.counted_until.is_none() {
+            self.prepare_stage().await?;
+        }
         let back = match self.counted_until {
             Some(until) => until - i64::from(self.config.overlap_seconds) * 1_000,
             None => now.millis - i64::from(self.config.catch_up_hours) * 3_600_000,
         };
         let dirty: Vec<Seconds> = self
             .clickhouse
-            .rows("looking for changed minutes", sql::CHANGED_MINUTES, |query| query.param("since", back))
+            .rows("looking for changed minutes", sql::CHANGED_MINUTES, |query| {
+                query.param("since", back)
+            })
             .await?;
         let minutes: Vec<u32> = dirty.into_iter().map(|minute| minute.seconds).collect();
         if !minutes.is_empty() {
@@ -111,6 +146,37 @@ impl Rollups {
         }
         self.counted_until = Some(now.millis);
         Ok(())
+    }
+
+    /// Makes the stage of this process and clears away those of processes that were killed.
+    async fn prepare_stage(&self) -> Result<(), ClickHouseError> {
+        #[derive(Row, Deserialize)]
+        struct Left {
+            name: String,
+        }
+        let left: Vec<Left> = self
+            .clickhouse
+            .rows("looking for old stages", sql::OLD_STAGES, |query| {
+                query.param("prefix", STAGE)
+            })
+            .await?;
+        for stage in left {
+            self.drop_stage(&stage.name).await?;
+        }
+        let make = format!("CREATE TABLE IF NOT EXISTS {} AS kpi_15m", self.stage);
+        self.clickhouse
+            .execute("making a stage", &make, |query| query)
+            .await
+    }
+
+    async fn drop_stage(&self, stage: &str) -> Result<(), ClickHouseError> {
+        self.clickhouse
+            .execute(
+                "dropping a stage",
+                &format!("DROP TABLE IF EXISTS {stage}"),
+                |query| query,
+            )
+            .await
     }
 
     async fn count_minutes(&self, minutes: &[u32], version: i64) -> Result<(), ClickHouseError> {
@@ -127,21 +193,36 @@ impl Rollups {
                 })
                 .await?;
         }
-        RolledUp { granularity: Granularity::Minute, intervals: minutes.len() }.emit(&self.metrics);
+        RolledUp {
+            granularity: Granularity::Minute,
+            intervals: minutes.len(),
+        }
+        .emit(&self.metrics);
         Ok(())
     }
 
     async fn count_day(&self, day: NaiveDate, version: i64) -> Result<(), ClickHouseError> {
         let partition = day.format("%Y%m%d").to_string();
         let day = day.to_string();
-        let clear = format!("ALTER TABLE kpi_15m_stage DROP PARTITION {partition}");
-        self.clickhouse.execute("clearing the stage", &clear, |query| query).await?;
+        let stage = &self.stage;
+        let clear = format!("ALTER TABLE {stage} DROP PARTITION {partition}");
         self.clickhouse
-            .execute("counting a day", &sql::count_day(), |query| query.param("day", &day).param("version", version))
+            .execute("clearing the stage", &clear, |query| query)
             .await?;
-        let swap = format!("ALTER TABLE kpi_15m REPLACE PARTITION {partition} FROM kpi_15m_stage");
-        self.clickhouse.execute("swapping in a day", &swap, |query| query).await?;
-        RolledUp { granularity: Granularity::Quarter, intervals: 96 }.emit(&self.metrics);
+        self.clickhouse
+            .execute("counting a day", &sql::count_day(stage), |query| {
+                query.param("day", &day).param("version", version)
+            })
+            .await?;
+        let swap = format!("ALTER TABLE kpi_15m REPLACE PARTITION {partition} FROM {stage}");
+        self.clickhouse
+            .execute("swapping in a day", &swap, |query| query)
+            .await?;
+        RolledUp {
+            granularity: Granularity::Quarter,
+            intervals: 96,
+        }
+        .emit(&self.metrics);
         Ok(())
     }
 }

@@ -2,12 +2,17 @@
 
 /// Every minute between the first and the last event of every call stored since `since`.
 pub(super) const CHANGED_MINUTES: &str = "\
-SELECT DISTINCT arrayJoin(range(toUnixTimestamp(toStartOfMinute(c.first_at)), \
-    toUnixTimestamp(toStartOfMinute(c.last_at)) + 60, 60)) AS seconds
+SELECT DISTINCT toUInt32(arrayJoin(range(toUnixTimestamp(toStartOfMinute(c.first_at)), \
+    toUnixTimestamp(toStartOfMinute(c.last_at)) + 60, 60))) AS seconds
 FROM calls AS c FINAL
 WHERE (c.tenant_id, c.campaign_id, c.hour, c.call_id) IN
     (SELECT tenant_id, campaign_id, hour, call_id FROM calls WHERE stored_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC'))
 ORDER BY seconds";
+
+/// Stages nobody has touched for a day.
+pub(super) const OLD_STAGES: &str = "\
+SELECT name FROM system.tables
+WHERE database = currentDatabase() AND startsWith(name, {prefix:String}) AND metadata_modification_time < now() - INTERVAL 1 DAY";
 
 /// `counted` is 1 for a call and 0 for a row that only keeps a former count from surviving.
 const MEASURES: &str = "\
@@ -69,12 +74,18 @@ GROUP BY bucket, tenant_id, campaign_id, queue_id, direction, carrier"
     )
 }
 
-pub(super) fn count_day() -> String {
+pub(super) fn count_day(stage: &str) -> String {
     let hours = HOURS
-        .replace("toDateTime({first:UInt32}, 'UTC')", "toDateTime({day:String}, 'UTC')")
-        .replace("toDateTime({last:UInt32}, 'UTC')", "(toDateTime({day:String}, 'UTC') + INTERVAL 1 DAY)");
+        .replace(
+            "toDateTime({first:UInt32}, 'UTC')",
+            "toDateTime({day:String}, 'UTC')",
+        )
+        .replace(
+            "toDateTime({last:UInt32}, 'UTC')",
+            "(toDateTime({day:String}, 'UTC') + INTERVAL 1 DAY)",
+        );
     format!(
-        "INSERT INTO kpi_15m_stage (bucket, tenant_id, campaign_id, queue_id, direction, carrier, calls, ended, \
+        "INSERT INTO {stage} (bucket, tenant_id, campaign_id, queue_id, direction, carrier, calls, ended, \
          answered, contacted, offered, bridged, bridged_sl, abandoned, short_abandoned, machine, busy, no_answer, \
          failed, reconciled, ring_ms, wait_ms, talk_ms, wait_q, ring_q, version)
 SELECT x.bucket AS bucket, {DIMENSIONS},

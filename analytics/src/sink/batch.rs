@@ -32,12 +32,26 @@ pub(super) struct Rejected {
 
 impl Batch {
     /// Decodes the record into the batch; true when it became a row.
-    pub(super) fn push(&mut self, topic: &str, partition: i32, record: Record<'_>, now: DateTime<Utc>) -> bool {
+    pub(super) fn push(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        record: Record<'_>,
+        now: DateTime<Utc>,
+    ) -> bool {
         let first = self.range.map_or(record.offset, |(first, _)| first);
         self.range = Some((first, record.offset));
         self.opened.get_or_insert_with(Instant::now);
         self.bytes += record.payload.map_or(0, <[u8]>::len);
-        match self.rows.push(Meta { topic, partition, offset: record.offset }, record.payload, now) {
+        match self.rows.push(
+            Meta {
+                topic,
+                partition,
+                offset: record.offset,
+            },
+            record.payload,
+            now,
+        ) {
             Ok(()) => {
                 self.digest.add(record.offset);
                 true

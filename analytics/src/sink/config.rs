@@ -52,7 +52,8 @@ impl SinkConfig {
         let mut faults = Vec::new();
         if self.max_rows == 0 || self.max_rows > 1_000_000 {
             faults.push(
-                "analytics.sink.max_rows must lie between 1 and 1 000 000: a batch has to be one block".to_owned(),
+                "analytics.sink.max_rows must lie between 1 and 1 000 000: a batch has to be one block"
+                    .to_owned(),
             );
         }
         if self.lease_ms <= insert_timeout_ms {
@@ -62,7 +63,9 @@ impl SinkConfig {
                 self.lease_ms
             ));
         }
-        if i64::from(self.dedup_window_hours) * 3_600_000 < i64::try_from(self.lease_ms).unwrap_or(i64::MAX) * 2 {
+        if i64::from(self.dedup_window_hours) * 3_600_000
+            < i64::try_from(self.lease_ms).unwrap_or(i64::MAX) * 2
+        {
             faults.push("analytics.sink.dedup_window_hours must cover at least two leases".to_owned());
         }
         faults

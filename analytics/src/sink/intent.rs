@@ -65,7 +65,10 @@ impl Intent {
     /// The deduplication token of the block.
     #[must_use]
     pub fn token(&self, cluster: &str, topic: &str, partition: i32) -> String {
-        format!("{cluster}/{topic}/{}/{partition}/{}-{}", self.epoch, self.first, self.last)
+        format!(
+            "{cluster}/{topic}/{}/{partition}/{}-{}",
+            self.epoch, self.first, self.last
+        )
     }
 }
 
@@ -82,7 +85,12 @@ fn encode(mark: &Mark) -> String {
 
 /// Reads what the predecessor left. `window` is how long the table surely remembers a token.
 #[must_use]
-pub fn recovery(committed: Option<&Committed>, epoch: u32, now: DateTime<Utc>, window: TimeDelta) -> Recovery {
+pub fn recovery(
+    committed: Option<&Committed>,
+    epoch: u32,
+    now: DateTime<Utc>,
+    window: TimeDelta,
+) -> Recovery {
     let mark = committed.and_then(|committed| serde_json::from_str(&committed.metadata).ok());
     match mark {
         Some(Mark::Done) => Recovery::Continue,
@@ -133,7 +141,15 @@ mod tests {
     }
 
     fn intent() -> Intent {
-        Intent { first: 10, last: 19, rows: 9, digest: 7, epoch: 2, formed_ms: 1_000, repairing: false }
+        Intent {
+            first: 10,
+            last: 19,
+            rows: 9,
+            digest: 7,
+            epoch: 2,
+            formed_ms: 1_000,
+            repairing: false,
+        }
     }
 
     fn committed(metadata: String) -> Committed {
@@ -143,15 +159,27 @@ mod tests {
     #[test]
     fn an_intent_that_is_found_is_repeated_while_the_table_remembers_its_token() {
         let found = committed(intent().metadata());
-        assert_eq!(recovery(Some(&found), 2, at(2_000), WINDOW), Recovery::Repeat(intent()));
+        assert_eq!(
+            recovery(Some(&found), 2, at(2_000), WINDOW),
+            Recovery::Repeat(intent())
+        );
         let half = WINDOW.num_milliseconds() / 2;
-        assert_eq!(recovery(Some(&found), 2, at(1_000 + half - 1), WINDOW), Recovery::Repeat(intent()));
-        assert_eq!(recovery(Some(&found), 2, at(1_000 + half), WINDOW), Recovery::Verify(Some(intent())));
+        assert_eq!(
+            recovery(Some(&found), 2, at(1_000 + half - 1), WINDOW),
+            Recovery::Repeat(intent())
+        );
+        assert_eq!(
+            recovery(Some(&found), 2, at(1_000 + half), WINDOW),
+            Recovery::Verify(Some(intent()))
+        );
     }
 
     #[test]
     fn a_repair_that_was_cut_off_is_verified_again() {
-        let found = Intent { repairing: true, ..intent() };
+        let found = Intent {
+            repairing: true,
+            ..intent()
+        };
         let recovery = recovery(Some(&committed(found.metadata())), 2, at(2_000), WINDOW);
         assert_eq!(recovery, Recovery::Verify(Some(found)));
     }
@@ -159,13 +187,22 @@ mod tests {
     #[test]
     fn a_new_token_epoch_asks_the_table_instead_of_trusting_the_token() {
         let found = committed(intent().metadata());
-        assert_eq!(recovery(Some(&found), 3, at(2_000), WINDOW), Recovery::Verify(Some(intent())));
+        assert_eq!(
+            recovery(Some(&found), 3, at(2_000), WINDOW),
+            Recovery::Verify(Some(intent()))
+        );
     }
 
     #[test]
     fn after_a_finished_batch_work_goes_on_and_an_offset_set_by_hand_is_verified() {
-        assert_eq!(recovery(Some(&committed(done())), 2, at(0), WINDOW), Recovery::Continue);
-        assert_eq!(recovery(Some(&committed(String::new())), 2, at(0), WINDOW), Recovery::Verify(None));
+        assert_eq!(
+            recovery(Some(&committed(done())), 2, at(0), WINDOW),
+            Recovery::Continue
+        );
+        assert_eq!(
+            recovery(Some(&committed(String::new())), 2, at(0), WINDOW),
+            Recovery::Verify(None)
+        );
         assert_eq!(recovery(None, 2, at(0), WINDOW), Recovery::Verify(None));
     }
 
@@ -181,7 +218,9 @@ mod tests {
             repairing: true,
         };
         assert!(widest.metadata().len() < 4_096);
-        assert!(matches!(recovery(Some(&committed(widest.metadata())), 0, at(0), WINDOW), Recovery::Verify(Some(back)) if back == widest));
+        assert!(
+            matches!(recovery(Some(&committed(widest.metadata())), 0, at(0), WINDOW), Recovery::Verify(Some(back)) if back == widest)
+        );
     }
 
     #[test]

@@ -38,9 +38,17 @@ pub(super) async fn derive_calls(
     last: i64,
 ) -> Result<(), ClickHouseError> {
     clickhouse
-        .execute("deriving calls again", include_str!("derive_calls.sql"), |query| {
-            query.param("topic", topic).param("partition", partition).param("first", first).param("last", last)
-        })
+        .execute(
+            "deriving calls again",
+            include_str!("derive_calls.sql"),
+            |query| {
+                query
+                    .param("topic", topic)
+                    .param("partition", partition)
+                    .param("first", first)
+                    .param("last", last)
+            },
+        )
         .await
 }
 

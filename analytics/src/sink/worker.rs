@@ -69,7 +69,14 @@ impl Worker {
             sink.config.window(),
         );
         let limits = sink.config.dead_letters.clone();
-        Self { sink, partition, batch: Batch::default(), recovery, leased: Instant::now(), limits }
+        Self {
+            sink,
+            partition,
+            batch: Batch::default(),
+            recovery,
+            leased: Instant::now(),
+            limits,
+        }
     }
 
     pub(super) fn start(mut self) -> WorkerFuture {
@@ -89,7 +96,11 @@ impl Worker {
         loop {
             let received = match self.due() {
                 Some(deadline) => self.partition.recv_until(deadline).await,
-                None => self.partition.recv().await.map_or(Received::Drain, Received::Chunk),
+                None => self
+                    .partition
+                    .recv()
+                    .await
+                    .map_or(Received::Drain, Received::Chunk),
             };
             match received {
                 Received::Chunk(chunk) => self.take(&chunk).await?,
@@ -103,7 +114,11 @@ impl Worker {
     /// A batch that repeats a known range waits for the whole of it, unless retention took its end.
     fn due(&self) -> Option<Instant> {
         let due = self.batch.due(&self.sink.config)?;
-        Some(if self.known_range().is_some() { due + RANGE_PATIENCE } else { due })
+        Some(if self.known_range().is_some() {
+            due + RANGE_PATIENCE
+        } else {
+            due
+        })
     }
 
     const fn known_range(&self) -> Option<&Intent> {
@@ -140,7 +155,10 @@ impl Worker {
 
     async fn write(&mut self) -> Result<(), Stopped> {
         let recovery = std::mem::replace(&mut self.recovery, Recovery::Continue);
-        let Some(formed) = self.batch.intent(self.sink.config.token_epoch, self.sink.clock.now()) else {
+        let Some(formed) = self
+            .batch
+            .intent(self.sink.config.token_epoch, self.sink.clock.now())
+        else {
             return Ok(());
         };
         let intent = match recovery {
@@ -149,10 +167,17 @@ impl Worker {
                 Recovered { repaired_rows: None }.emit(&self.sink.metrics);
                 found
             }
-            Recovery::Repeat(_) | Recovery::Verify(_) => Intent { repairing: true, ..formed },
+            Recovery::Repeat(_) | Recovery::Verify(_) => Intent {
+                repairing: true,
+                ..formed
+            },
         };
         self.announce(&intent).await?;
-        if intent.repairing { self.repair(&intent).await? } else { self.insert(&intent).await? }
+        if intent.repairing {
+            self.repair(&intent).await?
+        } else {
+            self.insert(&intent).await?
+        }
         self.bury().await?;
         self.partition.finish(intent.first, intent.last);
         self.commit(intent.first, intent::done()).await?;
@@ -178,7 +203,10 @@ impl Worker {
             Ok(()) => Ok(()),
             Err(Unwritten::Stopped(stopped)) => Err(stopped),
             Err(Unwritten::Rows(_)) => {
-                let intent = Intent { repairing: true, ..intent.clone() };
+                let intent = Intent {
+                    repairing: true,
+                    ..intent.clone()
+                };
                 self.announce(&intent).await?;
                 self.insert_all_but_refused(&intent, rows).await
             }
@@ -199,19 +227,31 @@ impl Worker {
             self.insert_all_but_refused(intent, run).await?;
         }
         if !present.is_empty() {
-            self.insist(|| table::derive_calls(&clickhouse, &topic, number, intent.first, intent.last)).await?;
+            self.insist(|| table::derive_calls(&clickhouse, &topic, number, intent.first, intent.last))
+                .await?;
         }
-        Recovered { repaired_rows: Some(repaired) }.emit(&self.sink.metrics);
+        Recovered {
+            repaired_rows: Some(repaired),
+        }
+        .emit(&self.sink.metrics);
         Ok(())
     }
 
     /// Halves the run around every row the table refuses, down to the row, which goes to the dead letters.
-    async fn insert_all_but_refused(&mut self, intent: &Intent, run: std::ops::Range<usize>) -> Result<(), Stopped> {
+    async fn insert_all_but_refused(
+        &mut self,
+        intent: &Intent,
+        run: std::ops::Range<usize>,
+    ) -> Result<(), Stopped> {
         let mut open = vec![run];
         while let Some(run) = open.pop() {
             let offset = |position| self.batch.rows.offset(position).unwrap_or_default();
-            let token =
-                format!("{}/rows-{}-{}", self.token(intent), offset(run.start), offset(run.end.saturating_sub(1)));
+            let token = format!(
+                "{}/rows-{}-{}",
+                self.token(intent),
+                offset(run.start),
+                offset(run.end.saturating_sub(1))
+            );
             match self.send(intent, run.clone(), token).await {
                 Ok(()) => {}
                 Err(Unwritten::Stopped(stopped)) => return Err(stopped),
@@ -225,8 +265,17 @@ impl Worker {
     }
 
     /// Sends a block until the table has it or refuses it.
-    async fn send(&mut self, intent: &Intent, rows: std::ops::Range<usize>, token: String) -> Result<(), Unwritten> {
-        let insert = Insert { table: tables::CALL_EVENTS, token, block: self.batch.rows.block(rows) };
+    async fn send(
+        &mut self,
+        intent: &Intent,
+        rows: std::ops::Range<usize>,
+        token: String,
+    ) -> Result<(), Unwritten> {
+        let insert = Insert {
+            table: tables::CALL_EVENTS,
+            token,
+            block: self.batch.rows.block(rows),
+        };
         let mut wait = FIRST_WAIT;
         loop {
             if self.leased.elapsed() >= self.sink.config.lease() {
@@ -271,8 +320,16 @@ impl Worker {
     }
 
     /// Waits before the next try, longer each time and never in step with the other partitions.
-    async fn wait(&mut self, wait: &mut Duration, error: &(dyn std::error::Error + Sync)) -> Result<(), Stopped> {
-        Waiting { partition: self.partition.number(), error }.emit(&self.sink.metrics);
+    async fn wait(
+        &mut self,
+        wait: &mut Duration,
+        error: &(dyn std::error::Error + Sync),
+    ) -> Result<(), Stopped> {
+        Waiting {
+            partition: self.partition.number(),
+            error,
+        }
+        .emit(&self.sink.metrics);
         self.partition.waiting();
         let jittered = wait.mul_f64(0.5 + fastrand::f64() / 2.0);
         *wait = (*wait * 2).min(LONGEST_WAIT);
@@ -285,17 +342,26 @@ impl Worker {
 
     /// Sends a refused row to the dead letters, with the bytes of its record.
     async fn condemn(&mut self, position: usize, error: &ClickHouseError) -> Result<(), Stopped> {
-        let offset = self.batch.rows.offset(position).and_then(|offset| i64::try_from(offset).ok()).unwrap_or(-1);
+        let offset = self
+            .batch
+            .rows
+            .offset(position)
+            .and_then(|offset| i64::try_from(offset).ok())
+            .unwrap_or(-1);
         let (topic, number) = (self.partition.topic().to_owned(), self.partition.number());
         let kafka = self.sink.kafka.clone();
-        let read = tokio::task::spawn_blocking(move || voice_kafka::record::read(&kafka, &topic, number, offset));
+        let read =
+            tokio::task::spawn_blocking(move || voice_kafka::record::read(&kafka, &topic, number, offset));
         let (key, payload) = read.await.ok().and_then(Result::ok).flatten().unwrap_or_default();
         self.limits.dead()?;
         self.batch.rejected.push(Rejected {
             offset,
             key,
             payload,
-            reject: Reject { code: "refused_by_table", detail: format!("code {}", error.code.unwrap_or_default()) },
+            reject: Reject {
+                code: "refused_by_table",
+                detail: format!("code {}", error.code.unwrap_or_default()),
+            },
         });
         Ok(())
     }
@@ -306,7 +372,11 @@ impl Worker {
         let (topic, number) = (self.partition.topic().to_owned(), self.partition.number());
         for dead in std::mem::take(&mut self.batch.rejected) {
             let letter = DeadLetter {
-                origin: Origin::Record { topic: topic.clone(), partition: number, offset: dead.offset },
+                origin: Origin::Record {
+                    topic: topic.clone(),
+                    partition: number,
+                    offset: dead.offset,
+                },
                 stage: STAGE.to_owned(),
                 code: dead.reject.code.to_owned(),
                 detail: dead.reject.detail.clone(),
@@ -331,10 +401,15 @@ impl Worker {
     }
 
     fn token(&self, intent: &Intent) -> String {
-        intent.token(&self.sink.config.cluster, self.partition.topic(), self.partition.number())
+        intent.token(
+            &self.sink.config.cluster,
+            self.partition.topic(),
+            self.partition.number(),
+        )
     }
 }
 
 fn same_block(found: &Intent, formed: &Intent) -> bool {
-    (found.first, found.last, found.rows, found.digest) == (formed.first, formed.last, formed.rows, formed.digest)
+    (found.first, found.last, found.rows, found.digest)
+        == (formed.first, formed.last, formed.rows, formed.digest)
 }

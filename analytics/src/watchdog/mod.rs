@@ -17,8 +17,9 @@ use voice_clickhouse::{ClickHouse, ClickHouseError, Row, clickhouse};
 use voice_kafka::{KafkaError, OutboundRecord, Producer};
 use voice_lifecycle::SharedClock;
 use voice_schemas::{
-    CallId, TenantId, topics,
+    CallId, TenantId,
     events::call::{CallFact, CallRef, Carrier, Direction, Ending, Evidence, record_key},
+    topics,
 };
 use voice_telemetry::{Emit as _, Metrics};
 use voice_telephony::CarrierClient;
@@ -108,7 +109,11 @@ impl Watchdog {
                 _ = ticks.tick() => {}
             }
             if let Err(error) = self.round(&mut schedule).await {
-                RoundFailed { part: "watchdog", error: &error }.log();
+                RoundFailed {
+                    part: "watchdog",
+                    error: &error,
+                }
+                .log();
             }
         }
     }
@@ -119,7 +124,9 @@ impl Watchdog {
         let open: Vec<Open> = self
             .clickhouse
             .rows("looking for silent calls", include_str!("silent.sql"), |query| {
-                query.param("since", silent_since.timestamp_millis()).param("limit", CALLS_PER_ROUND)
+                query
+                    .param("since", silent_since.timestamp_millis())
+                    .param("limit", CALLS_PER_ROUND)
             })
             .await?;
         schedule.forget_all_but(open.iter().map(|call| CallId(call.call_id)));
@@ -141,14 +148,21 @@ impl Watchdog {
             }
             match questions.join_next().await {
                 Some(Ok(answer)) => answers.push(answer),
-                Some(Err(panicked)) => tracing::warn!(error = %panicked, "a question to a carrier was cut off"),
+                Some(Err(panicked)) => {
+                    tracing::warn!(error = %panicked, "a question to a carrier was cut off")
+                }
                 None => break,
             }
         }
         self.report(answers, schedule, now).await
     }
 
-    async fn report(&self, answers: Vec<Answer>, schedule: &mut Schedule, now: DateTime<Utc>) -> Result<(), RoundError> {
+    async fn report(
+        &self,
+        answers: Vec<Answer>,
+        schedule: &mut Schedule,
+        now: DateTime<Utc>,
+    ) -> Result<(), RoundError> {
         let topic = self.kafka.topic(&topics::CALLS);
         let mut confirmations = Vec::new();
         for (call, end, finding) in answers {
@@ -156,7 +170,9 @@ impl Watchdog {
             schedule.asked(id, now);
             Asked { call: id, finding }.emit(&self.metrics);
             let Some((at, ending)) = end else { continue };
-            let Some((tenant, reference)) = reference(&call) else { continue };
+            let Some((tenant, reference)) = reference(&call) else {
+                continue;
+            };
             let evidence = Evidence {
                 carrier_event: "lookup".to_owned(),
                 dedupe_key: "watchdog".to_owned(),
@@ -182,15 +198,27 @@ impl Watchdog {
 
 fn ask(carriers: Arc<dyn Carriers>, call: Open) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
     Box::pin(async move {
-        let client =
-            Carrier::parse(&call.carrier).and_then(|carrier| carriers.client(TenantId(call.tenant_id), carrier));
-        let Some(client) = client else { return (call, None, Finding::NoAnswer) };
+        let client = Carrier::parse(&call.carrier)
+            .and_then(|carrier| carriers.client(TenantId(call.tenant_id), carrier));
+        let Some(client) = client else {
+            return (call, None, Finding::NoAnswer);
+        };
         match client.lookup(&call.carrier_call_id).await {
             Ok(found) => match found.ending {
                 Some(ending) => {
                     let last = DateTime::from_timestamp_micros(call.last_us).unwrap_or_default();
                     let at = found.ended_at.unwrap_or(last).max(last);
-                    (call, Some((at, Ending { reconciled: true, ..ending })), Finding::Ended)
+                    (
+                        call,
+                        Some((
+                            at,
+                            Ending {
+                                reconciled: true,
+                                ..ending
+                            },
+                        )),
+                        Finding::Ended,
+                    )
                 }
                 None => (call, None, Finding::Alive),
             },

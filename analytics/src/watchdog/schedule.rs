@@ -34,8 +34,18 @@ impl Default for WatchdogConfig {
 impl WatchdogConfig {
     pub(crate) fn faults(&self) -> Vec<String> {
         let positive = self.interval_ms > 0
-            && [self.silence_ringing_ms, self.silence_answered_ms, self.ask_again_ms].iter().all(|ms| *ms > 0);
-        if positive { Vec::new() } else { vec!["analytics.watchdog: every duration must be above 0".to_owned()] }
+            && [
+                self.silence_ringing_ms,
+                self.silence_answered_ms,
+                self.ask_again_ms,
+            ]
+            .iter()
+            .all(|ms| *ms > 0);
+        if positive {
+            Vec::new()
+        } else {
+            vec!["analytics.watchdog: every duration must be above 0".to_owned()]
+        }
     }
 
     pub(crate) fn shortest_silence_ms(&self) -> i64 {
@@ -54,13 +64,20 @@ impl Schedule {
     /// A schedule that has asked about nothing.
     #[must_use]
     pub fn new(config: WatchdogConfig) -> Self {
-        Self { config, asked: HashMap::new() }
+        Self {
+            config,
+            asked: HashMap::new(),
+        }
     }
 
     /// Whether to ask about a call that was last heard of at `heard`.
     #[must_use]
     pub fn is_due(&self, call: CallId, answered: bool, heard: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-        let silence = if answered { self.config.silence_answered_ms } else { self.config.silence_ringing_ms };
+        let silence = if answered {
+            self.config.silence_answered_ms
+        } else {
+            self.config.silence_ringing_ms
+        };
         let again = TimeDelta::milliseconds(self.config.ask_again_ms);
         now - heard >= TimeDelta::milliseconds(silence)
             && self.asked.get(&call).is_none_or(|asked| now - *asked >= again)

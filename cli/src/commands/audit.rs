@@ -3,15 +3,19 @@
 use std::process::ExitCode;
 
 use comfy_table::Table;
-use voice_analytics::audit::Audit;
+use voice_analytics::audit::{Audit, Scope};
 use voice_clickhouse::ClickHouse;
 
 use super::table;
 use crate::settings::Settings;
 
+/// Longer than any silence the watchdog allows before it asks, and than its questions take.
+const SILENT_FOR_SECONDS: u32 = 3_600;
+
 /// Compares the log with the tables; fails when anything is doubled, missing or unfinished.
 pub async fn run(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
-    let audit = voice_analytics::audit::run(&settings.kafka, &ClickHouse::new(&settings.clickhouse)).await?;
+    let scope = Scope { tenant: None, silent_for_seconds: SILENT_FOR_SECONDS };
+    let audit = voice_analytics::audit::run(&settings.kafka, &ClickHouse::new(&settings.clickhouse), scope).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&audit)?);
     } else {

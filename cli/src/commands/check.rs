@@ -16,6 +16,7 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         Err(Faults(faults)) => findings.push(("configuration", faults)),
         Ok(settings) => {
             findings.push(("configuration", settings.faults()));
+            findings.push(("keys", settings.key_faults()));
             findings.push(("kafka", kafka(&settings)));
             findings.push(("postgres", postgres(&settings).await));
             findings.push(("clickhouse", clickhouse(&settings).await));

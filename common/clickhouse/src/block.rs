@@ -58,7 +58,10 @@ impl<T: Number> Numbers<T> {
     /// An empty column of this ClickHouse type.
     #[must_use]
     pub const fn new(type_name: &'static str) -> Self {
-        Self { type_name, values: Vec::new() }
+        Self {
+            type_name,
+            values: Vec::new(),
+        }
     }
 
     /// Appends a value.
@@ -104,6 +107,17 @@ impl Strings {
     pub fn push(&mut self, value: &str) {
         self.bytes.extend_from_slice(value.as_bytes());
         self.ends.push(self.bytes.len());
+    }
+}
+
+impl Strings {
+    /// The value of a row.
+    #[must_use]
+    pub fn get(&self, row: usize) -> Option<&str> {
+        let start = row
+            .checked_sub(1)
+            .map_or(Some(0), |before| self.ends.get(before).copied())?;
+        std::str::from_utf8(self.bytes.get(start..*self.ends.get(row)?)?).ok()
     }
 }
 
@@ -160,6 +174,16 @@ impl Words {
         };
         self.latest = Some(position);
         self.indexes.push(position);
+    }
+}
+
+impl Words {
+    /// The value of a row.
+    #[must_use]
+    pub fn get(&self, row: usize) -> Option<&str> {
+        self.dictionary
+            .get(*self.indexes.get(row)? as usize)
+            .map(String::as_str)
     }
 }
 
@@ -228,7 +252,11 @@ pub trait Columns {
             }
             column.encode(rows.clone(), &mut bytes);
         });
-        Block { columns: names.join(", "), rows: rows.len(), bytes: bytes.into() }
+        Block {
+            columns: names.join(", "),
+            rows: rows.len(),
+            bytes: bytes.into(),
+        }
     }
 }
 
@@ -303,6 +331,11 @@ mod tests {
     fn a_uuid_is_two_little_endian_halves() {
         let mut bytes = Vec::new();
         Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff).put(&mut bytes);
-        assert_eq!(bytes, [0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0, 0xff, 0xee, 0xdd, 0xcc, 0xbb, 0xaa, 0x99, 0x88]);
+        assert_eq!(
+            bytes,
+            [
+                0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0, 0xff, 0xee, 0xdd, 0xcc, 0xbb, 0xaa, 0x99, 0x88
+            ]
+        );
     }
 }

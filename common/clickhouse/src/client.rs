@@ -43,8 +43,16 @@ impl ClickHouse {
     ///
     /// # Errors
     /// When the server refuses or cannot be reached.
-    pub async fn execute(&self, what: &str, sql: &str, bind: impl FnOnce(Query) -> Query) -> Result<(), ClickHouseError> {
-        bind(self.client.query_raw(sql)).execute().await.map_err(|source| ClickHouseError::new(what, source))
+    pub async fn execute(
+        &self,
+        what: &str,
+        sql: &str,
+        bind: impl FnOnce(Query) -> Query,
+    ) -> Result<(), ClickHouseError> {
+        bind(self.client.query_raw(sql))
+            .execute()
+            .await
+            .map_err(|source| ClickHouseError::new(what, source))
     }
 
     /// Runs a query and reads all its rows.
@@ -57,7 +65,10 @@ impl ClickHouse {
         sql: &str,
         bind: impl FnOnce(Query) -> Query,
     ) -> Result<Vec<T>, ClickHouseError> {
-        bind(self.client.query_raw(sql)).fetch_all().await.map_err(|source| ClickHouseError::new(what, source))
+        bind(self.client.query_raw(sql))
+            .fetch_all()
+            .await
+            .map_err(|source| ClickHouseError::new(what, source))
     }
 
     /// Runs a query that answers exactly one row.
@@ -70,7 +81,10 @@ impl ClickHouse {
         sql: &str,
         bind: impl FnOnce(Query) -> Query,
     ) -> Result<T, ClickHouseError> {
-        bind(self.client.query_raw(sql)).fetch_one().await.map_err(|source| ClickHouseError::new(what, source))
+        bind(self.client.query_raw(sql))
+            .fetch_one()
+            .await
+            .map_err(|source| ClickHouseError::new(what, source))
     }
 
     /// Whether the server answers, for readiness.
@@ -83,17 +97,27 @@ impl ClickHouse {
             #[allow(dead_code)] // Only its arrival matters.
             one: u8,
         }
-        self.without_database().row::<One>("ping", "SELECT 1 AS one", |query| query).await.map(drop)
+        self.without_database()
+            .row::<One>("ping", "SELECT 1 AS one", |query| query)
+            .await
+            .map(drop)
     }
 
     /// The same server without a current database, for creating one.
     #[must_use]
     pub fn without_database(&self) -> Self {
-        Self { client: self.client.clone().with_database("default"), ..self.clone() }
+        Self {
+            client: self.client.clone().with_database("default"),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn inserting(&self) -> Client {
-        let compression = if self.compress_inserts { Compression::Lz4 } else { Compression::None };
+        let compression = if self.compress_inserts {
+            Compression::Lz4
+        } else {
+            Compression::None
+        };
         self.client.clone().with_compression(compression)
     }
 }

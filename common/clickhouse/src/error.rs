@@ -28,11 +28,14 @@ pub enum Remedy {
 /// Codes that pass by themselves: timeouts, network, too many parts or queries, memory, shutting down,
 /// Keeper trouble. The list is that of clickhouse-kafka-connect 1.5, plus 236 (aborted), 394 (cancelled)
 /// and 734 (refused while restarting).
-const PASSING: &[u32] =
-    &[3, 107, 159, 164, 202, 203, 209, 210, 236, 241, 242, 285, 319, 394, 425, 734, 999];
+const PASSING: &[u32] = &[
+    3, 107, 159, 164, 202, 203, 209, 210, 236, 241, 242, 285, 319, 394, 425, 734, 999,
+];
 
 /// Codes that are about the rows: parse, type, constraint and partition faults.
-const ABOUT_ROWS: &[u32] = &[6, 26, 27, 33, 38, 41, 53, 70, 72, 117, 131, 252, 321, 349, 469, 691];
+const ABOUT_ROWS: &[u32] = &[
+    6, 26, 27, 33, 38, 41, 53, 70, 72, 117, 131, 252, 321, 349, 469, 691,
+];
 
 impl ClickHouseError {
     pub(crate) fn new(what: &str, source: ClientError) -> Self {
@@ -40,7 +43,11 @@ impl ClickHouseError {
             ClientError::BadResponse(text) => code(text),
             _ => None,
         };
-        Self { what: what.to_owned(), code, source }
+        Self {
+            what: what.to_owned(),
+            code,
+            source,
+        }
     }
 
     /// A stable label for metrics and logs.
@@ -85,7 +92,11 @@ const fn contains(list: &[u32], code: u32) -> bool {
 /// `Code: 241. DB::Exception: …` → 241.
 fn code(text: &str) -> Option<u32> {
     let digits = text.split_once("Code: ")?.1;
-    digits.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+    digits
+        .split(|character: char| !character.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -99,9 +110,15 @@ mod tests {
     #[test]
     fn the_remedy_follows_the_servers_code() {
         let remedies = [
-            ("Code: 241. DB::Exception: (total) memory limit exceeded", Remedy::Retry),
+            (
+                "Code: 241. DB::Exception: (total) memory limit exceeded",
+                Remedy::Retry,
+            ),
             ("Code: 117. DB::Exception: Unknown field", Remedy::Bisect),
-            ("Code: 469. DB::Exception: Constraint `c` is violated", Remedy::Bisect),
+            (
+                "Code: 469. DB::Exception: Constraint `c` is violated",
+                Remedy::Bisect,
+            ),
             ("Code: 60. DB::Exception: Table does not exist", Remedy::Stop),
             ("Code: 497. DB::Exception: Not enough privileges", Remedy::Stop),
             ("upstream sent half an answer", Remedy::Retry),
@@ -109,6 +126,9 @@ mod tests {
         for (text, remedy) in remedies {
             assert_eq!(answered(text).remedy(), remedy, "{text}");
         }
-        assert_eq!(ClickHouseError::new("test", ClientError::TimedOut).remedy(), Remedy::Retry);
+        assert_eq!(
+            ClickHouseError::new("test", ClientError::TimedOut).remedy(),
+            Remedy::Retry
+        );
     }
 }

@@ -11,9 +11,9 @@ pub mod migrate;
 pub mod writer;
 
 pub use block::Block;
-pub use client::ClickHouse;
 /// The derive macro writes paths that begin with `clickhouse::`: whoever derives imports both.
 pub use clickhouse::{self, Row};
+pub use client::ClickHouse;
 pub use config::Config;
 pub use error::ClickHouseError;
 pub use writer::{BlockWriter, Insert};

@@ -32,7 +32,11 @@ pub async fn pending(clickhouse: &ClickHouse) -> Result<Vec<&'static Migration>,
         return Ok(CLICKHOUSE.iter().collect());
     }
     let applied: Vec<Applied> = clickhouse
-        .rows("reading the applied migrations", "SELECT DISTINCT version FROM schema_migrations", |query| query)
+        .rows(
+            "reading the applied migrations",
+            "SELECT DISTINCT version FROM schema_migrations",
+            |query| query,
+        )
         .await?;
     Ok(CLICKHOUSE
         .iter()
@@ -51,22 +55,35 @@ pub async fn apply(
     mut progress: impl FnMut(&'static Migration),
 ) -> Result<usize, ClickHouseError> {
     let server = clickhouse.without_database();
-    let create = format!("CREATE DATABASE IF NOT EXISTS {} ENGINE = Atomic", clickhouse.database());
-    server.execute("creating the database", &create, |query| query).await?;
+    let create = format!(
+        "CREATE DATABASE IF NOT EXISTS {} ENGINE = Atomic",
+        clickhouse.database()
+    );
+    server
+        .execute("creating the database", &create, |query| query)
+        .await?;
     let table = "CREATE TABLE IF NOT EXISTS schema_migrations (version Int64, name String, \
                  applied_at DateTime('UTC') DEFAULT now()) ENGINE = MergeTree ORDER BY version";
-    clickhouse.execute("creating the migrations table", table, |query| query).await?;
+    clickhouse
+        .execute("creating the migrations table", table, |query| query)
+        .await?;
     let pending = pending(clickhouse).await?;
     for migration in &pending {
         progress(migration);
         for statement in migration.statements() {
-            clickhouse.execute(&format!("migration {}", migration.name), statement, |query| query).await?;
+            clickhouse
+                .execute(&format!("migration {}", migration.name), statement, |query| query)
+                .await?;
         }
         clickhouse
             .execute(
                 "recording a migration",
                 "INSERT INTO schema_migrations (version, name) SELECT {version:Int64}, {name:String}",
-                |query| query.param("version", migration.version).param("name", migration.name),
+                |query| {
+                    query
+                        .param("version", migration.version)
+                        .param("name", migration.name)
+                },
             )
             .await?;
     }

@@ -40,13 +40,17 @@ impl BlockWriter for ClickHouse {
             return Ok(());
         }
         let failed = |source| ClickHouseError::new(&format!("inserting into {}", insert.table), source);
-        let sql = format!("INSERT INTO {} ({}) FORMAT Native", insert.table, insert.block.columns);
+        let sql = format!(
+            "INSERT INTO {} ({}) FORMAT Native",
+            insert.table, insert.block.columns
+        );
         let timeout = Some(self.insert_timeout);
         let mut request = SETTINGS
             .iter()
-            .fold(self.inserting().insert_formatted_with(sql), |request, (name, value)| {
-                request.with_setting(*name, *value)
-            })
+            .fold(
+                self.inserting().insert_formatted_with(sql),
+                |request, (name, value)| request.with_setting(*name, *value),
+            )
             .with_setting("insert_deduplication_token", &insert.token)
             .with_timeouts(timeout, timeout);
         request.send(insert.block.bytes.clone()).await.map_err(failed)?;
@@ -62,7 +66,10 @@ pub struct Recording {
 
 impl BlockWriter for std::sync::Arc<Recording> {
     async fn write(&self, insert: &Insert) -> Result<(), ClickHouseError> {
-        self.inserts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(insert.clone());
+        self.inserts
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(insert.clone());
         Ok(())
     }
 }
@@ -71,6 +78,9 @@ impl Recording {
     /// Everything written so far.
     #[must_use]
     pub fn inserts(&self) -> Vec<Insert> {
-        self.inserts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.inserts
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 }

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rdkafka::{
     Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{
+        AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+    },
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
     error::RDKafkaErrorCode,
@@ -81,17 +83,24 @@ impl Admin {
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {}
             Some(Err((_, code))) => return Err(KafkaError::Refused { what: what(), code }),
         }
-        let change = settings.iter().fold(AlterConfig::new(ResourceSpecifier::Topic(&name)), |change, (key, value)| {
-            change.set(key, value)
-        });
-        first(self.client.alter_configs([&change], &AdminOptions::new()).await, &what())?;
+        let change = settings.iter().fold(
+            AlterConfig::new(ResourceSpecifier::Topic(&name)),
+            |change, (key, value)| change.set(key, value),
+        );
+        first(
+            self.client.alter_configs([&change], &AdminOptions::new()).await,
+            &what(),
+        )?;
         let partitions = self.partitions(&name)?;
         let from = i32::try_from(partitions.len()).unwrap_or(i32::MAX);
         if from >= topic.partitions {
             return Ok(Applied::Kept);
         }
         let more = NewPartitions::new(&name, usize::try_from(topic.partitions).unwrap_or(0));
-        first(self.client.create_partitions([&more], &AdminOptions::new()).await, &what())?;
+        first(
+            self.client.create_partitions([&more], &AdminOptions::new()).await,
+            &what(),
+        )?;
         Ok(Applied::Grown { from })
     }
 
@@ -112,6 +121,24 @@ impl Admin {
         }
     }
 
+    /// Forgets everything a group committed, so that it starts over. It must have no members.
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached or refuses.
+    pub async fn forget_group(&self, group: &str) -> Result<(), KafkaError> {
+        let group = self.config.group(group);
+        let what = || format!("forgetting the group {group}");
+        let answers = self
+            .client
+            .delete_groups(&[&group], &AdminOptions::new())
+            .await
+            .map_err(|source| KafkaError::Admin { what: what(), source })?;
+        match answers.into_iter().find_map(Result::err) {
+            None | Some((_, Code::GroupIdNotFound)) => Ok(()),
+            Some((_, code)) => Err(KafkaError::Refused { what: what(), code }),
+        }
+    }
+
     /// The partitions of a topic by its full name; empty when it does not exist. Blocks on the network.
     ///
     /// # Errors
@@ -120,7 +147,10 @@ impl Admin {
         let metadata = self
             .observer
             .fetch_metadata(Some(name), TIMEOUT)
-            .map_err(|source| KafkaError::Admin { what: format!("looking up the topic {name}"), source })?;
+            .map_err(|source| KafkaError::Admin {
+                what: format!("looking up the topic {name}"),
+                source,
+            })?;
         Ok(metadata
             .topics()
             .iter()
@@ -137,10 +167,13 @@ impl Admin {
         self.partitions(name)?
             .into_iter()
             .map(|partition| {
-                let (low, high) = self
-                    .observer
-                    .fetch_watermarks(name, partition, TIMEOUT)
-                    .map_err(|source| KafkaError::Admin { what: format!("reading the offsets of {name}"), source })?;
+                let (low, high) =
+                    self.observer
+                        .fetch_watermarks(name, partition, TIMEOUT)
+                        .map_err(|source| KafkaError::Admin {
+                            what: format!("reading the offsets of {name}"),
+                            source,
+                        })?;
                 Ok((partition, Watermarks { low, high }))
             })
             .collect()
@@ -152,8 +185,12 @@ impl Admin {
     /// When the cluster cannot be reached.
     pub fn committed(&self, group: &str, name: &str) -> Result<BTreeMap<i32, i64>, KafkaError> {
         let what = || format!("reading what {group} committed on {name}");
-        let member: BaseConsumer =
-            self.config.client().set("group.id", self.config.group(group)).create().map_err(KafkaError::Client)?;
+        let member: BaseConsumer = self
+            .config
+            .client()
+            .set("group.id", self.config.group(group))
+            .create()
+            .map_err(KafkaError::Client)?;
         let mut list = TopicPartitionList::new();
         for partition in self.partitions(name)? {
             list.add_partition(name, partition);
@@ -179,7 +216,10 @@ impl Admin {
         self.observer
             .fetch_metadata(None, timeout)
             .map(drop)
-            .map_err(|source| KafkaError::Admin { what: format!("reaching {}", self.config.brokers), source })
+            .map_err(|source| KafkaError::Admin {
+                what: format!("reaching {}", self.config.brokers),
+                source,
+            })
     }
 }
 
@@ -187,9 +227,15 @@ fn first<T>(
     answer: Result<Vec<Result<T, (T, RDKafkaErrorCode)>>, rdkafka::error::KafkaError>,
     what: &str,
 ) -> Result<(), KafkaError> {
-    let answers = answer.map_err(|source| KafkaError::Admin { what: what.to_owned(), source })?;
+    let answers = answer.map_err(|source| KafkaError::Admin {
+        what: what.to_owned(),
+        source,
+    })?;
     match answers.into_iter().next() {
-        Some(Err((_, code))) => Err(KafkaError::Refused { what: what.to_owned(), code }),
+        Some(Err((_, code))) => Err(KafkaError::Refused {
+            what: what.to_owned(),
+            code,
+        }),
         _ => Ok(()),
     }
 }
@@ -198,7 +244,10 @@ fn settings(topic: &Topic) -> Vec<(&'static str, String)> {
     match topic.retention {
         Retention::Compacted => vec![("cleanup.policy", "compact".to_owned())],
         Retention::Time(kept) => {
-            vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", kept.as_millis().to_string())]
+            vec![
+                ("cleanup.policy", "delete".to_owned()),
+                ("retention.ms", kept.as_millis().to_string()),
+            ]
         }
     }
 }

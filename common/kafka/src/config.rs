@@ -86,7 +86,11 @@ impl Default for ConsumerConfig {
 
 impl Default for ProducerConfig {
     fn default() -> Self {
-        Self { linger_ms: 2, delivery_timeout_ms: 5_000, queue_kilobytes: 65_536 }
+        Self {
+            linger_ms: 2,
+            delivery_timeout_ms: 5_000,
+            queue_kilobytes: 65_536,
+        }
     }
 }
 
@@ -172,8 +176,14 @@ impl Config {
             .set("enable.idempotence", "true")
             .set("compression.type", "lz4")
             .set("linger.ms", self.producer.linger_ms.to_string())
-            .set("delivery.timeout.ms", self.producer.delivery_timeout_ms.to_string())
-            .set("queue.buffering.max.kbytes", self.producer.queue_kilobytes.to_string());
+            .set(
+                "delivery.timeout.ms",
+                self.producer.delivery_timeout_ms.to_string(),
+            )
+            .set(
+                "queue.buffering.max.kbytes",
+                self.producer.queue_kilobytes.to_string(),
+            );
         client
     }
 

@@ -58,7 +58,11 @@ pub struct DeadLetter {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Record { topic, partition, offset } => write!(f, "{topic}[{partition}]@{offset}"),
+            Self::Record {
+                topic,
+                partition,
+                offset,
+            } => write!(f, "{topic}[{partition}]@{offset}"),
             Self::Request { path } => f.write_str(path),
         }
     }
@@ -80,7 +84,11 @@ impl DeadLetter {
     pub fn into_record(self, config: &Config) -> OutboundRecord {
         let text = |value: String| value.into_bytes();
         let mut headers = match self.origin {
-            Origin::Record { topic, partition, offset } => vec![
+            Origin::Record {
+                topic,
+                partition,
+                offset,
+            } => vec![
                 (TOPIC.to_owned(), text(topic)),
                 (PARTITION.to_owned(), text(partition.to_string())),
                 (OFFSET.to_owned(), text(offset.to_string())),
@@ -91,7 +99,10 @@ impl DeadLetter {
             (STAGE.to_owned(), text(self.stage)),
             (CODE.to_owned(), text(self.code)),
             (DETAIL.to_owned(), text(self.detail)),
-            (AT.to_owned(), text(self.at.to_rfc3339_opts(SecondsFormat::Micros, true))),
+            (
+                AT.to_owned(),
+                text(self.at.to_rfc3339_opts(SecondsFormat::Micros, true)),
+            ),
         ]);
         OutboundRecord {
             topic: config.topic(&topics::DEAD_LETTERS),
@@ -132,17 +143,27 @@ pub fn for_each(config: &Config, mut each: impl FnMut(Kept)) -> Result<(), Kafka
         .map_err(KafkaError::Client)?;
     let mut list = TopicPartitionList::new();
     for partition in remaining.keys() {
-        list.add_partition_offset(&topic, *partition, Offset::Beginning).map_err(KafkaError::Consume)?;
+        list.add_partition_offset(&topic, *partition, Offset::Beginning)
+            .map_err(KafkaError::Consume)?;
     }
     reader.assign(&list).map_err(KafkaError::Consume)?;
     while !remaining.is_empty() {
         match reader.poll(Duration::from_secs(5)) {
             Some(Ok(message)) => {
-                let at = Delivery { partition: message.partition(), offset: message.offset() };
-                if remaining.get(&at.partition).is_some_and(|high| at.offset + 1 >= *high) {
+                let at = Delivery {
+                    partition: message.partition(),
+                    offset: message.offset(),
+                };
+                if remaining
+                    .get(&at.partition)
+                    .is_some_and(|high| at.offset + 1 >= *high)
+                {
                     remaining.remove(&at.partition);
                 }
-                each(Kept { at, letter: read(&message) });
+                each(Kept {
+                    at,
+                    letter: read(&message),
+                });
             }
             Some(Err(rdkafka::error::KafkaError::PartitionEOF(partition))) => {
                 remaining.remove(&partition);
@@ -159,7 +180,12 @@ fn read(message: &impl Message) -> DeadLetter {
         .headers()
         .into_iter()
         .flat_map(|headers| headers.iter())
-        .map(|header| (header.key, String::from_utf8_lossy(header.value.unwrap_or_default()).into_owned()))
+        .map(|header| {
+            (
+                header.key,
+                String::from_utf8_lossy(header.value.unwrap_or_default()).into_owned(),
+            )
+        })
         .collect();
     let text = |name: &str| headers.get(name).cloned().unwrap_or_default();
     let origin = match headers.get(PATH) {
@@ -175,7 +201,9 @@ fn read(message: &impl Message) -> DeadLetter {
         stage: text(STAGE),
         code: text(CODE),
         detail: text(DETAIL),
-        at: DateTime::parse_from_rfc3339(&text(AT)).map(Into::into).unwrap_or_default(),
+        at: DateTime::parse_from_rfc3339(&text(AT))
+            .map(Into::into)
+            .unwrap_or_default(),
         key: message.key().unwrap_or_default().to_vec(),
         payload: message.payload().unwrap_or_default().to_vec(),
     }
@@ -187,7 +215,9 @@ fn read(message: &impl Message) -> DeadLetter {
 /// # Errors
 /// When the broker does not confirm the record.
 pub async fn replay(producer: &Producer, kept: Kept) -> Result<Option<Delivery>, KafkaError> {
-    let Origin::Record { topic, .. } = kept.letter.origin else { return Ok(None) };
+    let Origin::Record { topic, .. } = kept.letter.origin else {
+        return Ok(None);
+    };
     let record = OutboundRecord {
         topic,
         key: kept.letter.key,

@@ -50,7 +50,10 @@ impl Producer {
     /// # Errors
     /// When the client refuses its settings.
     pub fn new(config: &Config) -> Result<Self, KafkaError> {
-        let client = config.producer_client().create_with_context(Context).map_err(KafkaError::Client)?;
+        let client = config
+            .producer_client()
+            .create_with_context(Context)
+            .map_err(KafkaError::Client)?;
         Ok(Self { client })
     }
 
@@ -63,11 +66,18 @@ impl Producer {
         &self,
         record: &OutboundRecord,
     ) -> Result<impl Future<Output = Result<Delivery, KafkaError>> + Send + 'static, KafkaError> {
-        let mut outbound = FutureRecord::to(&record.topic).key(&record.key).payload(&record.payload);
+        let mut outbound = FutureRecord::to(&record.topic)
+            .key(&record.key)
+            .payload(&record.payload);
         if !record.headers.is_empty() {
             let headers = record.headers.iter().fold(
                 OwnedHeaders::new_with_capacity(record.headers.len()),
-                |headers, (key, value)| headers.insert(Header { key, value: Some(value) }),
+                |headers, (key, value)| {
+                    headers.insert(Header {
+                        key,
+                        value: Some(value),
+                    })
+                },
             );
             outbound = outbound.headers(headers);
         }
@@ -75,9 +85,15 @@ impl Producer {
         match self.client.send_result(outbound) {
             Ok(confirmation) => Ok(async move {
                 match confirmation.await {
-                    Ok(Ok(delivery)) => Ok(Delivery { partition: delivery.partition, offset: delivery.offset }),
+                    Ok(Ok(delivery)) => Ok(Delivery {
+                        partition: delivery.partition,
+                        offset: delivery.offset,
+                    }),
                     Ok(Err((source, _))) => Err(KafkaError::NotConfirmed { topic, source }),
-                    Err(_canceled) => Err(KafkaError::NotConfirmed { topic, source: ClientError::Canceled }),
+                    Err(_canceled) => Err(KafkaError::NotConfirmed {
+                        topic,
+                        source: ClientError::Canceled,
+                    }),
                 }
             }),
             Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
@@ -104,7 +120,10 @@ impl Producer {
         tokio::task::spawn_blocking(move || client.flush(deadline))
             .await
             .unwrap_or(Err(ClientError::Canceled))
-            .map_err(|source| KafkaError::NotConfirmed { topic: "the queue".to_owned(), source })
+            .map_err(|source| KafkaError::NotConfirmed {
+                topic: "the queue".to_owned(),
+                source,
+            })
     }
 }
 

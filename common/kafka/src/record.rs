@@ -29,7 +29,8 @@ pub fn read(
         .create()
         .map_err(KafkaError::Client)?;
     let mut list = TopicPartitionList::with_capacity(1);
-    list.add_partition_offset(topic, partition, Offset::Offset(offset)).map_err(KafkaError::Consume)?;
+    list.add_partition_offset(topic, partition, Offset::Offset(offset))
+        .map_err(KafkaError::Consume)?;
     reader.assign(&list).map_err(KafkaError::Consume)?;
     let started = Instant::now();
     while started.elapsed() < PATIENCE {

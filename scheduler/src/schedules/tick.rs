@@ -108,7 +108,7 @@ impl Tick {
         let row = sqlx::query(
             "SELECT kind, cron, timezone, formats, locale, parameters, catch_up, end_at, next_run_at
              FROM app.report_schedules
-             WHERE tenant_id = $1 AND id = $2 AND NOT paused
+             WHERE tenant_id = $1 AND id = $2 AND NOT paused AND next_run_at <= $3
              FOR UPDATE SKIP LOCKED",
         )
         .bind(tenant.0)

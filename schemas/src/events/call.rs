@@ -278,7 +278,13 @@ impl CallFact {
                 ],
             ),
         };
-        let mut data = CallData { call, evidence, amd: None, bridge: None, ending: None };
+        let mut data = CallData {
+            call,
+            evidence,
+            amd: None,
+            bridge: None,
+            ending: None,
+        };
         match self {
             Self::Amd(amd) => data.amd = Some(amd),
             Self::Bridged(bridge) | Self::Transferred(bridge) => data.bridge = Some(bridge),

@@ -221,8 +221,9 @@ impl PlannedCall {
     /// From pick-up to hang-up as the carrier tells it, in milliseconds. Zero when nobody picks up.
     #[must_use]
     pub fn told_duration(&self) -> TimeDelta {
-        self.answered_at
-            .map_or(TimeDelta::zero(), |answered| self.as_told(self.ended_at) - self.as_told(answered))
+        self.answered_at.map_or(TimeDelta::zero(), |answered| {
+            self.as_told(self.ended_at) - self.as_told(answered)
+        })
     }
 
     /// From pick-up to the agent as the carrier tells it.

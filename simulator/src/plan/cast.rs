@@ -23,18 +23,38 @@ impl Cast {
     /// The cast of a shift.
     #[must_use]
     pub fn of(shift: &Shift, tenant: TenantId) -> Self {
-        let ids = Ids { seed: shift.seed.to_le_bytes(), tenant };
+        let ids = Ids {
+            seed: shift.seed.to_le_bytes(),
+            tenant,
+        };
         // Rounds to the nearest whole campaign; the last ones are the AI's.
         let human = (f64::from(shift.campaigns) * (1.0 - shift.ai_share)).round() as u16;
-        let kind = |number| if number < human { AgentKind::Human } else { AgentKind::Ai };
+        let kind = |number| {
+            if number < human {
+                AgentKind::Human
+            } else {
+                AgentKind::Ai
+            }
+        };
         let campaign = |number: u16| {
-            let id = CampaignId::derived(DateTime::UNIX_EPOCH, &ids.seed_of(b"campaign", &number.to_le_bytes()));
+            let id = CampaignId::derived(
+                DateTime::UNIX_EPOCH,
+                &ids.seed_of(b"campaign", &number.to_le_bytes()),
+            );
             (id, kind(number))
         };
-        let queue =
-            |number: u16| QueueId::derived(DateTime::UNIX_EPOCH, &ids.seed_of(b"queue", &number.to_le_bytes()));
-        let agent =
-            |number: u16| AgentId::derived(DateTime::UNIX_EPOCH, &ids.seed_of(b"agent", &number.to_le_bytes()));
+        let queue = |number: u16| {
+            QueueId::derived(
+                DateTime::UNIX_EPOCH,
+                &ids.seed_of(b"queue", &number.to_le_bytes()),
+            )
+        };
+        let agent = |number: u16| {
+            AgentId::derived(
+                DateTime::UNIX_EPOCH,
+                &ids.seed_of(b"agent", &number.to_le_bytes()),
+            )
+        };
         Self {
             tenant,
             campaigns: (0..shift.campaigns).map(campaign).collect(),
@@ -46,7 +66,10 @@ impl Cast {
 
 /// The person behind a number of the tenant's contacts.
 pub(super) fn contact(seed: u64, tenant: TenantId, number: u32) -> ContactId {
-    let ids = Ids { seed: seed.to_le_bytes(), tenant };
+    let ids = Ids {
+        seed: seed.to_le_bytes(),
+        tenant,
+    };
     let at: DateTime<Utc> = DateTime::UNIX_EPOCH;
     ContactId::derived(at, &ids.seed_of(b"contact", &number.to_le_bytes()))
 }
@@ -58,6 +81,12 @@ struct Ids {
 
 impl Ids {
     fn seed_of<'a>(&'a self, kind: &'a [u8], number: &'a [u8]) -> [&'a [u8]; 5] {
-        [b"voice-simulator", &self.seed, self.tenant.0.as_bytes(), kind, number]
+        [
+            b"voice-simulator",
+            &self.seed,
+            self.tenant.0.as_bytes(),
+            kind,
+            number,
+        ]
     }
 }

@@ -31,7 +31,12 @@ impl LogNormal {
     /// A spread around `median_ms`.
     #[must_use]
     pub const fn new(median_ms: f64, sigma: f64, min_ms: u32, max_ms: u32) -> Self {
-        Self { median_ms, sigma, min_ms, max_ms }
+        Self {
+            median_ms,
+            sigma,
+            min_ms,
+            max_ms,
+        }
     }
 
     /// Always `ms`.
@@ -101,8 +106,9 @@ mod tests {
     #[test]
     fn choices_come_in_proportion_to_their_weights() {
         let mut chance = of_call(7, 1);
-        let drawn: Vec<char> =
-            (0..10_000).map(|_| weighted(&mut chance, &[('a', 3.0), ('b', 0.0), ('c', 1.0)], 'z')).collect();
+        let drawn: Vec<char> = (0..10_000)
+            .map(|_| weighted(&mut chance, &[('a', 3.0), ('b', 0.0), ('c', 1.0)], 'z'))
+            .collect();
         let count = |wanted| drawn.iter().filter(|letter| **letter == wanted).count();
         assert!((7_300..7_700).contains(&count('a')), "{}", count('a'));
         assert_eq!(count('b') + count('z'), 0);

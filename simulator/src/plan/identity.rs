@@ -41,10 +41,13 @@ impl Mask {
     /// The place of the call with this id, if it is one of ours. Whoever asks must compare the whole id.
     pub(super) fn index(self, carrier_call_id: &str) -> Option<u64> {
         let hidden = if let Some(text) = carrier_call_id.strip_prefix("CA") {
-            let lower = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            let lower =
+                text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
             u64::from_str_radix(text.get(16..).filter(|_| lower)?, 16).ok()?
         } else {
-            let bytes = STANDARD_NO_PAD.decode(carrier_call_id.strip_prefix("v3:")?).ok()?;
+            let bytes = STANDARD_NO_PAD
+                .decode(carrier_call_id.strip_prefix("v3:")?)
+                .ok()?;
             u64::from_be_bytes(bytes.get(32..)?.try_into().ok()?)
         };
         Some(hidden ^ self.0)
@@ -70,7 +73,16 @@ mod tests {
                 assert_eq!(mask.index(&ids.call), Some(index), "{}", ids.call);
             }
         }
-        for foreign in ["", "CA", "CA12", "v3:", "v3:AAAA", "v3:?", "CAzz", "SM00000000000000000000000000000000"] {
+        for foreign in [
+            "",
+            "CA",
+            "CA12",
+            "v3:",
+            "v3:AAAA",
+            "v3:?",
+            "CAzz",
+            "SM00000000000000000000000000000000",
+        ] {
             assert_eq!(mask.index(foreign), None, "{foreign}");
         }
     }

@@ -40,7 +40,11 @@ impl Life {
         let ringing = between(chance, SETUP_MS.0, SETUP_MS.1);
         let timeout = ringing + i64::from(shift.ring_timeout_ms);
         if outcome == CallOutcome::Completed {
-            let answered = ringing + shift.ring_ms.draw(chance).min(i64::from(shift.ring_timeout_ms) - 1);
+            let answered = ringing
+                + shift
+                    .ring_ms
+                    .draw(chance)
+                    .min(i64::from(shift.ring_timeout_ms) - 1);
             return if happens(chance, shift.machine_share) {
                 Self::machine(shift, carrier, ringing, answered, chance)
             } else {
@@ -48,12 +52,25 @@ impl Life {
             };
         }
         let (rings, ended, hangup_by, sip) = match outcome {
-            CallOutcome::Busy => (false, ringing + between(chance, 100, 1_500), HangupBy::Callee, Some(486)),
+            CallOutcome::Busy => (
+                false,
+                ringing + between(chance, 100, 1_500),
+                HangupBy::Callee,
+                Some(486),
+            ),
             CallOutcome::InvalidNumber => (false, ringing, HangupBy::Unknown, Some(404)),
-            CallOutcome::Rejected => (true, ringing + between(chance, 300, 6_000), HangupBy::Callee, Some(603)),
-            CallOutcome::Canceled => {
-                (true, ringing + between(chance, 1_000, timeout - ringing - 1), HangupBy::Caller, Some(487))
-            }
+            CallOutcome::Rejected => (
+                true,
+                ringing + between(chance, 300, 6_000),
+                HangupBy::Callee,
+                Some(603),
+            ),
+            CallOutcome::Canceled => (
+                true,
+                ringing + between(chance, 1_000, timeout - ringing - 1),
+                HangupBy::Caller,
+                Some(487),
+            ),
             CallOutcome::CarrierError => (false, ringing, HangupBy::Unknown, Some(503)),
             _ => (true, timeout, HangupBy::System, Some(487)),
         };
@@ -64,20 +81,31 @@ impl Life {
             verdicts: Vec::new(),
             bridged: None,
             ended,
-            end: End { outcome, hangup_by, sip_code: sip },
+            end: End {
+                outcome,
+                hangup_by,
+                sip_code: sip,
+            },
         }
     }
 
     /// Somebody says hello; an agent is there at once, late, or not at all.
     fn person(shift: &Shift, ringing: i64, answered: i64, chance: &mut Chance) -> Self {
-        let verdict = if happens(chance, shift.unsure_share) { Verdict::Unsure } else { Verdict::Human };
+        let verdict = if happens(chance, shift.unsure_share) {
+            Verdict::Unsure
+        } else {
+            Verdict::Human
+        };
         let detection = shift.detection_ms.draw(chance);
         let abandoned = happens(chance, shift.abandoned_share);
         let wait = shift.agent_wait_ms.draw(chance);
         let (bridged, ended) = if abandoned {
             (None, answered + between(chance, 2_500, 12_000))
         } else {
-            (Some(answered + wait), answered + wait + shift.talk_ms.draw(chance))
+            (
+                Some(answered + wait),
+                answered + wait + shift.talk_ms.draw(chance),
+            )
         };
         Self {
             picked_up: Some(Party::Person),
@@ -93,22 +121,33 @@ impl Life {
     /// A machine: hung up on after the verdict, or left a message after the beep.
     fn machine(shift: &Shift, carrier: Carrier, ringing: i64, answered: i64, chance: &mut Chance) -> Self {
         let silence = if carrier == Carrier::Telnyx { 0.04 } else { 0.0 };
-        let kinds = [(Verdict::Machine, 0.92), (Verdict::Fax, 0.03), (Verdict::Silence, silence)];
+        let kinds = [
+            (Verdict::Machine, 0.92),
+            (Verdict::Fax, 0.03),
+            (Verdict::Silence, silence),
+        ];
         let verdict = weighted(chance, &kinds, Verdict::Machine);
         let detection = shift.detection_ms.draw(chance);
         let heard = answered + detection;
         let message = verdict == Verdict::Machine && happens(chance, 0.3);
         let beep = heard + between(chance, 3_000, 12_000);
         let (verdicts, ended) = match (message, carrier) {
-            (false, _) => (vec![(heard, verdict, detection)], heard + between(chance, 150, 900)),
+            (false, _) => (
+                vec![(heard, verdict, detection)],
+                heard + between(chance, 150, 900),
+            ),
             // Telnyx reports the machine and then its beep; Twilio reports once, when it knows most.
             (true, Carrier::Telnyx) => (
-                vec![(heard, verdict, detection), (beep, Verdict::Beep, beep - answered)],
+                vec![
+                    (heard, verdict, detection),
+                    (beep, Verdict::Beep, beep - answered),
+                ],
                 beep + between(chance, 8_000, 20_000),
             ),
-            (true, Carrier::Twilio) => {
-                (vec![(beep, Verdict::Beep, beep - answered)], beep + between(chance, 8_000, 20_000))
-            }
+            (true, Carrier::Twilio) => (
+                vec![(beep, Verdict::Beep, beep - answered)],
+                beep + between(chance, 8_000, 20_000),
+            ),
         };
         Self {
             picked_up: Some(Party::Machine),
@@ -132,7 +171,11 @@ impl Life {
         };
         let end = hung_up(caller_hangs_up, chance);
         // Inbound, the person outside is the caller.
-        let hangup_by = if end.hangup_by == HangupBy::Callee { HangupBy::Caller } else { HangupBy::Callee };
+        let hangup_by = if end.hangup_by == HangupBy::Callee {
+            HangupBy::Caller
+        } else {
+            HangupBy::Callee
+        };
         Self {
             picked_up: Some(Party::Person),
             ringing: None,
@@ -157,7 +200,13 @@ impl Life {
         }
         for (at, verdict, detection) in self.verdicts.iter().filter(|(at, ..)| *at < self.ended) {
             let detection_ms = u32::try_from(*detection).unwrap_or(u32::MAX);
-            facts.push((*at, Fact::Amd { verdict: *verdict, detection_ms }));
+            facts.push((
+                *at,
+                Fact::Amd {
+                    verdict: *verdict,
+                    detection_ms,
+                },
+            ));
         }
         if let Some(at) = self.bridged {
             facts.push((at, Fact::Bridged(told.agent_kind)));
@@ -165,7 +214,10 @@ impl Life {
         facts.push((self.ended, Fact::Ended(self.end)));
         if let Some(answered) = self.answered.filter(|_| happens(chance, told.chatter_share)) {
             if !twilio {
-                facts.push(((answered + 200).min(self.ended), Fact::Chatter(Chatter::StreamingStarted)));
+                facts.push((
+                    (answered + 200).min(self.ended),
+                    Fact::Chatter(Chatter::StreamingStarted),
+                ));
                 facts.push((self.ended + 1_500, Fact::Chatter(Chatter::Cost)));
             } else if self.bridged.is_some() {
                 facts.push((self.ended, Fact::Chatter(Chatter::ParticipantLeft)));
@@ -187,7 +239,12 @@ impl Life {
                 let sequence = *counter;
                 *counter += 1;
                 let at = told.starts_at + TimeDelta::milliseconds(at);
-                PlannedFact { at, fact, id: identity::uuid(chance), sequence }
+                PlannedFact {
+                    at,
+                    fact,
+                    id: identity::uuid(chance),
+                    sequence,
+                }
             })
             .collect()
     }
@@ -203,6 +260,14 @@ pub(super) struct Told {
 }
 
 fn hung_up(by_callee: f64, chance: &mut Chance) -> End {
-    let hangup_by = if happens(chance, by_callee) { HangupBy::Callee } else { HangupBy::Caller };
-    End { outcome: CallOutcome::Completed, hangup_by, sip_code: Some(200) }
+    let hangup_by = if happens(chance, by_callee) {
+        HangupBy::Callee
+    } else {
+        HangupBy::Caller
+    };
+    End {
+        outcome: CallOutcome::Completed,
+        hangup_by,
+        sip_code: Some(200),
+    }
 }

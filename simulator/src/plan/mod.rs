@@ -96,7 +96,8 @@ impl Plan {
     /// The call the carrier knows by this id.
     #[must_use]
     pub fn find(&self, carrier_call_id: &str) -> Option<PlannedCall> {
-        self.call(self.mask.index(carrier_call_id)?).filter(|call| call.ids.call == carrier_call_id)
+        self.call(self.mask.index(carrier_call_id)?)
+            .filter(|call| call.ids.call == carrier_call_id)
     }
 
     /// The call at this place of the shift; none beyond its last.
@@ -111,10 +112,18 @@ impl Plan {
         let volume = (index as f64 + chance.random::<f64>()) / shift.calls as f64;
         let into = shift.profile.point(volume) * shift.duration.num_milliseconds() as f64;
         let starts_at = shift.starts_at + TimeDelta::milliseconds(into as i64);
-        let carrier = if happens(chance, shift.telnyx_share) { Carrier::Telnyx } else { Carrier::Twilio };
+        let carrier = if happens(chance, shift.telnyx_share) {
+            Carrier::Telnyx
+        } else {
+            Carrier::Twilio
+        };
         let owner = self.owner(carrier, chance)?;
         let outbound = !happens(chance, shift.inbound_share);
-        let direction = if outbound { Direction::Outbound } else { Direction::Inbound };
+        let direction = if outbound {
+            Direction::Outbound
+        } else {
+            Direction::Inbound
+        };
 
         let ids = self.mask.ids(carrier, index, chance);
         let tenant = owner.cast.tenant;
@@ -129,8 +138,15 @@ impl Plan {
             Some(context) => (context.call_id, context.agent_kind.unwrap_or(AgentKind::Human)),
             None => {
                 let leg = ids.leg.to_string();
-                let key = if carrier == Carrier::Telnyx { &leg } else { &ids.call };
-                let kinds = [(AgentKind::Ai, shift.ai_share), (AgentKind::Human, 1.0 - shift.ai_share)];
+                let key = if carrier == Carrier::Telnyx {
+                    &leg
+                } else {
+                    &ids.call
+                };
+                let kinds = [
+                    (AgentKind::Ai, shift.ai_share),
+                    (AgentKind::Human, 1.0 - shift.ai_share),
+                ];
                 let kind = match carrier {
                     Carrier::Twilio => weighted(chance, &kinds, AgentKind::Human),
                     // Only a context could tell an AI agent, and an inbound call has none.
@@ -140,8 +156,18 @@ impl Plan {
             }
         };
 
-        let life = if outbound { Life::outbound(shift, carrier, chance) } else { Life::inbound(shift, chance) };
-        let told = Told { carrier, direction, agent_kind, starts_at, chatter_share: shift.chatter_share };
+        let life = if outbound {
+            Life::outbound(shift, carrier, chance)
+        } else {
+            Life::inbound(shift, chance)
+        };
+        let told = Told {
+            carrier,
+            direction,
+            agent_kind,
+            starts_at,
+            chatter_share: shift.chatter_share,
+        };
         let after = |ms: i64| starts_at + TimeDelta::milliseconds(ms);
         Some(PlannedCall {
             index,
@@ -165,9 +191,16 @@ impl Plan {
     }
 
     fn owner(&self, carrier: Carrier, chance: &mut Chance) -> Option<&Owner> {
-        let count = self.owners.iter().filter(|owner| owner.carrier == carrier).count();
+        let count = self
+            .owners
+            .iter()
+            .filter(|owner| owner.carrier == carrier)
+            .count();
         let drawn = chance.random_range(0..count.max(1));
-        self.owners.iter().filter(|owner| owner.carrier == carrier).nth(drawn)
+        self.owners
+            .iter()
+            .filter(|owner| owner.carrier == carrier)
+            .nth(drawn)
     }
 
     /// What the dialer would have sealed before it placed the call.
@@ -190,7 +223,10 @@ impl Plan {
             tenant,
             call_id,
             direction: Direction::Outbound,
-            campaign: cast.campaigns.get(campaign).map(|(id, _)| (*id, chance.random_range(0..self.shift.shards))),
+            campaign: cast
+                .campaigns
+                .get(campaign)
+                .map(|(id, _)| (*id, chance.random_range(0..self.shift.shards))),
             attempt: Some(attempt),
             contact: Some(cast::contact(self.shift.seed, tenant, number)),
             queue: cast.queues.get(campaign).copied(),

@@ -9,7 +9,9 @@ pub struct Profile {
 impl Default for Profile {
     /// A day from 08:00 to 20:00: peaks before and after noon, a dip at lunch.
     fn default() -> Self {
-        Self { weights: vec![0.5, 0.9, 1.25, 1.35, 1.0, 0.8, 1.0, 1.25, 1.35, 1.2, 1.0, 0.6] }
+        Self {
+            weights: vec![0.5, 0.9, 1.25, 1.35, 1.0, 0.8, 1.0, 1.25, 1.35, 1.2, 1.0, 0.6],
+        }
     }
 }
 
@@ -50,7 +52,13 @@ mod tests {
     #[test]
     fn volume_goes_where_the_weights_are() {
         let profile = Profile::of(vec![1.0, 0.0, 3.0, 0.0]).unwrap();
-        for (volume, point) in [(0.0, 0.0), (0.125, 0.125), (0.25, 0.25), (0.625, 0.625), (1.0, 0.75)] {
+        for (volume, point) in [
+            (0.0, 0.0),
+            (0.125, 0.125),
+            (0.25, 0.25),
+            (0.625, 0.625),
+            (1.0, 0.75),
+        ] {
             assert!((profile.point(volume) - point).abs() < 1e-9, "{volume}");
         }
         let flat = Profile::flat();
@@ -60,14 +68,22 @@ mod tests {
     #[test]
     fn points_never_go_back() {
         let profile = Profile::default();
-        let points: Vec<f64> = (0..=1000).map(|step| profile.point(f64::from(step) / 1000.0)).collect();
+        let points: Vec<f64> = (0..=1000)
+            .map(|step| profile.point(f64::from(step) / 1000.0))
+            .collect();
         assert!(points.is_sorted());
         assert!(points.iter().all(|point| (0.0..=1.0).contains(point)));
     }
 
     #[test]
     fn weights_that_describe_no_volume_are_refused() {
-        for weights in [vec![], vec![0.0], vec![1.0, -1.0], vec![f64::NAN], vec![f64::INFINITY]] {
+        for weights in [
+            vec![],
+            vec![0.0],
+            vec![1.0, -1.0],
+            vec![f64::NAN],
+            vec![f64::INFINITY],
+        ] {
             assert_eq!(Profile::of(weights.clone()), None, "{weights:?}");
         }
     }

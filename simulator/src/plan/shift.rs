@@ -173,13 +173,19 @@ impl Shift {
         let oldest = now - OLDEST + MARGIN;
         let today = now - midnight.max(oldest) - tail;
         let yesterday = midnight - oldest - tail;
-        let (begin, room) = if today >= self.duration / 2 || today >= yesterday {
-            (now - tail - today, today)
+        let (day, begin, room) = if today >= self.duration / 2 || today >= yesterday {
+            (midnight, now - tail - today, today)
         } else {
-            (midnight - tail - yesterday, yesterday)
+            (
+                midnight - TimeDelta::days(1),
+                midnight - tail - yesterday,
+                yesterday,
+            )
         };
         self.duration = self.duration.min(room).max(TimeDelta::minutes(1));
-        self.starts_at = begin + (room - self.duration).max(TimeDelta::zero());
+        // From eight in the morning on where there is a choice.
+        let latest = begin + (room - self.duration).max(TimeDelta::zero());
+        self.starts_at = (day + TimeDelta::hours(8)).clamp(begin, latest);
         self
     }
 
@@ -205,7 +211,9 @@ impl Shift {
             }
         }
         let weights = self.outcomes.weights();
-        if weights.iter().any(|weight| !weight.is_finite() || *weight < 0.0) || weights.iter().sum::<f64>() <= 0.0 {
+        if weights.iter().any(|weight| !weight.is_finite() || *weight < 0.0)
+            || weights.iter().sum::<f64>() <= 0.0
+        {
             return wrong("outcomes", "must be weights of which one is positive");
         }
         let spreads = [
@@ -225,7 +233,10 @@ impl Shift {
             return wrong("campaigns, shards, agents, contacts", "must be at least 1");
         }
         if self.contacts > 9_000_000 {
-            return wrong("contacts", "must be at most 9 million: their numbers have seven digits");
+            return wrong(
+                "contacts",
+                "must be at most 9 million: their numbers have seven digits",
+            );
         }
         if self.duration <= TimeDelta::zero() || self.duration > TimeDelta::days(7) {
             return wrong("duration", "must be positive and at most a week");
@@ -243,10 +254,17 @@ impl Shift {
     /// # Errors
     /// When it begins too early or ends too late.
     pub fn check_at(&self, now: DateTime<Utc>) -> Result<(), SimulatorError> {
-        let (age, margin) = if self.has(Carrier::Twilio) { (OLDEST, MARGIN / 2) } else { (OLDEST_FACT, MARGIN) };
+        let (age, margin) = if self.has(Carrier::Twilio) {
+            (OLDEST, MARGIN / 2)
+        } else {
+            (OLDEST_FACT, MARGIN)
+        };
         let oldest = now - age + margin;
         if self.starts_at < oldest {
-            return Err(SimulatorError::TooOld { starts_at: self.starts_at, oldest });
+            return Err(SimulatorError::TooOld {
+                starts_at: self.starts_at,
+                oldest,
+            });
         }
         let (ends_at, latest) = (self.ends_at(), now + FURTHEST_AHEAD);
         if ends_at > latest {
@@ -284,16 +302,17 @@ mod tests {
     fn the_defaults_are_sound_and_every_absurd_parameter_is_named() {
         let sound = Shift::new(1, 10, at(0));
         assert!(sound.check().is_ok());
-        let changes: Vec<(&str, Box<dyn Fn(&mut Shift)>)> = vec![
-            ("inbound_share", Box::new(|shift| shift.inbound_share = 1.1)),
-            ("machine_share", Box::new(|shift| shift.machine_share = f64::NAN)),
-            ("outcomes", Box::new(|shift| shift.outcomes.busy = -0.1)),
-            ("talk_ms", Box::new(|shift| shift.talk_ms.sigma = f64::INFINITY)),
-            ("ring_ms", Box::new(|shift| shift.ring_ms.min_ms = 70_000)),
-            ("contacts", Box::new(|shift| shift.contacts = 9_000_001)),
-            ("campaigns, shards, agents, contacts", Box::new(|shift| shift.shards = 0)),
-            ("duration", Box::new(|shift| shift.duration = TimeDelta::zero())),
-            ("ring_timeout_ms", Box::new(|shift| shift.ring_timeout_ms = 4_999)),
+        type Change = fn(&mut Shift);
+        let changes: [(&str, Change); 9] = [
+            ("inbound_share", |shift| shift.inbound_share = 1.1),
+            ("machine_share", |shift| shift.machine_share = f64::NAN),
+            ("outcomes", |shift| shift.outcomes.busy = -0.1),
+            ("talk_ms", |shift| shift.talk_ms.sigma = f64::INFINITY),
+            ("ring_ms", |shift| shift.ring_ms.min_ms = 70_000),
+            ("contacts", |shift| shift.contacts = 9_000_001),
+            ("campaigns, shards, agents, contacts", |shift| shift.shards = 0),
+            ("duration", |shift| shift.duration = TimeDelta::zero()),
+            ("ring_timeout_ms", |shift| shift.ring_timeout_ms = 4_999),
         ];
         for (field, change) in changes {
             let mut shift = sound.clone();
@@ -316,7 +335,10 @@ mod tests {
         let late = at(0) + TimeDelta::days(30);
         assert!(matches!(shift.check_at(late), Err(SimulatorError::TooOld { .. })));
         let early = at(0) - TimeDelta::hours(12);
-        assert!(matches!(shift.check_at(early), Err(SimulatorError::TooNew { .. })));
+        assert!(matches!(
+            shift.check_at(early),
+            Err(SimulatorError::TooNew { .. })
+        ));
     }
 
     proptest! {

@@ -13,11 +13,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use crate::{
-    Decision, FactSet,
-    plan::PlannedCall,
-    wire::SealedCall,
-};
+use crate::{Decision, FactSet, plan::PlannedCall, wire::SealedCall};
 
 /// How many webhooks may wait for another try before no new ones go out.
 const PARKED: usize = 4096;
@@ -101,7 +97,11 @@ impl Agenda {
         let call = Arc::new(call);
         let open = decision.departures.len();
         if open == 0 {
-            return Some(Finished { call, arrived: FactSet::default(), lost: decision.lost });
+            return Some(Finished {
+                call,
+                arrived: FactSet::default(),
+                lost: decision.lost,
+            });
         }
         let live = Live {
             call,
@@ -113,7 +113,12 @@ impl Agenda {
             waiting: VecDeque::new(),
         };
         for departure in &decision.departures {
-            let job = Job { call: index, fact: departure.fact, duplicate: departure.duplicate, attempt: 1 };
+            let job = Job {
+                call: index,
+                fact: departure.fact,
+                duplicate: departure.duplicate,
+                attempt: 1,
+            };
             self.due.push(Reverse((departure.due, job)));
         }
         self.live.insert(index, live);
@@ -122,7 +127,9 @@ impl Agenda {
 
     /// Whether this call has to be admitted before anything else is asked for.
     pub(super) fn wants(&self, next: &PlannedCall) -> bool {
-        self.due.peek().is_none_or(|Reverse((due, _))| next.starts_at() <= *due)
+        self.due
+            .peek()
+            .is_none_or(|Reverse((due, _))| next.starts_at() <= *due)
     }
 
     /// The next webhook that may go out by the shift's clock and by the machine's.
@@ -133,7 +140,9 @@ impl Agenda {
                 Some(job) => job,
                 None => self.take_parked(now).or_else(|| self.take_due(shift_now))?,
             };
-            let Some(live) = self.live.get_mut(&job.call) else { continue };
+            let Some(live) = self.live.get_mut(&job.call) else {
+                continue;
+            };
             if live.busy && unblocked.is_none() {
                 live.waiting.push_back(job);
                 continue;
@@ -145,17 +154,29 @@ impl Agenda {
 
     fn take_parked(&mut self, now: Instant) -> Option<Job> {
         let first = self.parked.peek().is_some_and(|Reverse((at, _))| *at <= now);
-        if first { self.parked.pop().map(|Reverse((_, job))| job) } else { None }
+        if first {
+            self.parked.pop().map(|Reverse((_, job))| job)
+        } else {
+            None
+        }
     }
 
     fn take_due(&mut self, shift_now: DateTime<Utc>) -> Option<Job> {
-        let first = self.parked.len() < PARKED && self.due.peek().is_some_and(|Reverse((at, _))| *at <= shift_now);
-        if first { self.due.pop().map(|Reverse((_, job))| job) } else { None }
+        let first =
+            self.parked.len() < PARKED && self.due.peek().is_some_and(|Reverse((at, _))| *at <= shift_now);
+        if first {
+            self.due.pop().map(|Reverse((_, job))| job)
+        } else {
+            None
+        }
     }
 
     /// When the next webhook is due by the shift's clock, unless too many wait for another try.
     pub(super) fn next_due(&self) -> Option<DateTime<Utc>> {
-        self.due.peek().filter(|_| self.parked.len() < PARKED).map(|Reverse((at, _))| *at)
+        self.due
+            .peek()
+            .filter(|_| self.parked.len() < PARKED)
+            .map(|Reverse((at, _))| *at)
     }
 
     /// When the next try is due by the machine's clock.
@@ -166,7 +187,9 @@ impl Agenda {
     /// Books the end of a try; with the last one of a call comes the call.
     pub(super) fn conclude(&mut self, job: Job, conclusion: Conclusion) -> (Arrival, Option<Finished>) {
         let mut arrival = Arrival::default();
-        let Some(live) = self.live.get_mut(&job.call) else { return (arrival, None) };
+        let Some(live) = self.live.get_mut(&job.call) else {
+            return (arrival, None);
+        };
         match live.waiting.pop_front() {
             // The call stays busy: this one is next.
             Some(next) => self.ready.push_back(next),
@@ -174,7 +197,13 @@ impl Agenda {
         }
         match conclusion {
             Conclusion::Again(at) => {
-                self.parked.push(Reverse((at, Job { attempt: job.attempt + 1, ..job })));
+                self.parked.push(Reverse((
+                    at,
+                    Job {
+                        attempt: job.attempt + 1,
+                        ..job
+                    },
+                )));
                 return (arrival, None);
             }
             Conclusion::Accepted => {
@@ -187,7 +216,14 @@ impl Agenda {
         live.open = live.open.saturating_sub(1);
         let over = live.open == 0;
         let finished = over.then(|| self.live.remove(&job.call)).flatten();
-        (arrival, finished.map(|live| Finished { call: live.call, arrived: live.arrived, lost: live.lost }))
+        (
+            arrival,
+            finished.map(|live| Finished {
+                call: live.call,
+                arrived: live.arrived,
+                lost: live.lost,
+            }),
+        )
     }
 
     /// Calls with webhooks still to be concluded.
@@ -221,7 +257,9 @@ mod tests {
         let mut shift = Shift::new(1, count, nine());
         shift.telnyx_share = 1.0;
         let plan = Plan::new(shift, &[account]).unwrap();
-        plan.calls().map(|call| SealedCall { call, sealed: None }).collect()
+        plan.calls()
+            .map(|call| SealedCall { call, sealed: None })
+            .collect()
     }
 
     fn nine() -> DateTime<Utc> {
@@ -233,13 +271,25 @@ mod tests {
         let departures = facts
             .iter()
             .zip(0..)
-            .map(|(fact, second)| Departure { due: nine() + TimeDelta::seconds(second), fact: *fact, duplicate: false })
+            .map(|(fact, second)| Departure {
+                due: nine() + TimeDelta::seconds(second),
+                fact: *fact,
+                duplicate: false,
+            })
             .collect();
-        Decision { departures, lost: FactSet::default() }
+        Decision {
+            departures,
+            lost: FactSet::default(),
+        }
     }
 
     fn job(call: u64, fact: usize) -> Job {
-        Job { call, fact, duplicate: false, attempt: 1 }
+        Job {
+            call,
+            fact,
+            duplicate: false,
+            attempt: 1,
+        }
     }
 
     fn end_of_time() -> DateTime<Utc> {
@@ -275,12 +325,24 @@ mod tests {
         agenda.conclude(first, Conclusion::Again(later));
         let second = next(&mut agenda, now).unwrap();
         assert_eq!(second, job(0, 1));
-        assert_eq!(agenda.conclude(second, Conclusion::Accepted).0, Arrival { new: true, out_of_order: false });
+        assert_eq!(
+            agenda.conclude(second, Conclusion::Accepted).0,
+            Arrival {
+                new: true,
+                out_of_order: false
+            }
+        );
         assert_eq!((next(&mut agenda, now), agenda.next_try()), (None, Some(later)));
         let again = next(&mut agenda, later).unwrap();
         assert_eq!(again, Job { attempt: 2, ..first });
         let (arrival, finished) = agenda.conclude(again, Conclusion::Accepted);
-        assert_eq!(arrival, Arrival { new: true, out_of_order: true });
+        assert_eq!(
+            arrival,
+            Arrival {
+                new: true,
+                out_of_order: true
+            }
+        );
         assert_eq!(finished.unwrap().arrived, FactSet::first(2));
         assert_eq!(agenda.live(), 0);
     }
@@ -340,7 +402,15 @@ mod tests {
         let mut agenda = Agenda::new();
         let call = calls(1).pop().unwrap();
         let lost = FactSet::first(call.call.facts.len());
-        let finished = agenda.admit(call, &Decision { departures: Vec::new(), lost }).unwrap();
+        let finished = agenda
+            .admit(
+                call,
+                &Decision {
+                    departures: Vec::new(),
+                    lost,
+                },
+            )
+            .unwrap();
         assert_eq!((finished.arrived, finished.lost), (FactSet::default(), lost));
         assert_eq!(agenda.live(), 0);
     }

@@ -43,7 +43,11 @@ pub struct Retries {
 impl Default for Retries {
     /// A patient carrier: a platform that is down for a minute misses nothing.
     fn default() -> Self {
-        Self { tries: 12, first_wait: Duration::from_millis(250), longest_wait: Duration::from_secs(15) }
+        Self {
+            tries: 12,
+            first_wait: Duration::from_millis(250),
+            longest_wait: Duration::from_secs(15),
+        }
     }
 }
 
@@ -145,7 +149,9 @@ impl Player<'_> {
                     }
                 }
                 let now = Instant::now();
-                let Some((job, call)) = agenda.next(timeline.shift_now(now), now) else { break };
+                let Some((job, call)) = agenda.next(timeline.shift_now(now), now) else {
+                    break;
+                };
                 if let Some(fact) = call.call.facts.get(job.fact) {
                     self.shift_clock.advance(fact.at);
                 }
@@ -153,9 +159,16 @@ impl Player<'_> {
                 tally.retries += u64::from(job.attempt > 1);
                 under_way.push(self.send(job, call));
             }
-            let wake = [agenda.next_due().map(|due| timeline.reaches(due)), agenda.next_try()];
+            let wake = [
+                agenda.next_due().map(|due| timeline.reaches(due)),
+                agenda.next_try(),
+            ];
             // A full house waits for a response, whatever is due.
-            let wake = wake.into_iter().flatten().min().filter(|_| under_way.len() < self.options.concurrency);
+            let wake = wake
+                .into_iter()
+                .flatten()
+                .min()
+                .filter(|_| under_way.len() < self.options.concurrency);
             // Responses first: they make room and unblock calls.
             tokio::select! {
                 biased;
@@ -181,10 +194,20 @@ impl Player<'_> {
     }
 
     async fn post(&self, job: Job, call: &SealedCall) -> Reply {
-        let Some(fact) = call.call.facts.get(job.fact) else { return Reply::None };
-        let Ok(webhook) = self.wire.webhook(call, fact, job.attempt, self.clock.now()) else { return Reply::None };
-        let request = self.http.post(webhook.url).headers(webhook.headers).body(webhook.body);
-        let Ok(response) = request.timeout(self.options.timeout).send().await else { return Reply::None };
+        let Some(fact) = call.call.facts.get(job.fact) else {
+            return Reply::None;
+        };
+        let Ok(webhook) = self.wire.webhook(call, fact, job.attempt, self.clock.now()) else {
+            return Reply::None;
+        };
+        let request = self
+            .http
+            .post(webhook.url)
+            .headers(webhook.headers)
+            .body(webhook.body);
+        let Ok(response) = request.timeout(self.options.timeout).send().await else {
+            return Reply::None;
+        };
         let status = response.status().as_u16();
         // The connection is only used again once the body has been read.
         match response.bytes().await {
@@ -202,7 +225,11 @@ impl Player<'_> {
             Reply::Status(status) => {
                 tally.response_times.add(took);
                 *tally.refusals.entry(status).or_default() += 1;
-                if is_final(status) { Conclusion::GivenUp } else { self.again(job) }
+                if is_final(status) {
+                    Conclusion::GivenUp
+                } else {
+                    self.again(job)
+                }
             }
             Reply::None => {
                 tally.unanswered += 1;
@@ -217,7 +244,12 @@ impl Player<'_> {
             self.book(tally, &finished);
         }
         let (calls, finished) = (self.plan.shift().calls, tally.calls);
-        let progress = Progress { calls, finished, delivered: tally.delivered, requests: tally.requests };
+        let progress = Progress {
+            calls,
+            finished,
+            delivered: tally.delivered,
+            requests: tally.requests,
+        };
         self.observer.progress(&progress);
     }
 
@@ -226,7 +258,9 @@ impl Player<'_> {
         if job.attempt >= retries.tries {
             return Conclusion::GivenUp;
         }
-        let wait = retries.first_wait.saturating_mul(1_u32.checked_shl(job.attempt - 1).unwrap_or(u32::MAX));
+        let wait = retries
+            .first_wait
+            .saturating_mul(1_u32.checked_shl(job.attempt - 1).unwrap_or(u32::MAX));
         Conclusion::Again(Instant::now() + wait.min(retries.longest_wait))
     }
 
@@ -238,7 +272,11 @@ impl Player<'_> {
         tally.planned += planned;
         tally.lost += u64::from(lost.len());
         tally.undelivered += planned - u64::from(lost.len()) - u64::from(arrived.len());
-        let ended = call.facts.iter().enumerate().any(|(place, fact)| fact.fact.is_terminal() && arrived.has(place));
+        let ended = call
+            .facts
+            .iter()
+            .enumerate()
+            .any(|(place, fact)| fact.fact.is_terminal() && arrived.has(place));
         tally.ends_missing += u64::from(!ended);
         tally.expected.add(call, *arrived);
         self.observer.finished(call, *arrived, *lost);

@@ -29,7 +29,11 @@ pub(super) struct Timeline {
 
 impl Timeline {
     pub(super) const fn new(pace: Pace, began: Instant, starts_at: DateTime<Utc>) -> Self {
-        Self { pace, began, starts_at }
+        Self {
+            pace,
+            began,
+            starts_at,
+        }
     }
 
     /// Up to when the shift may have gone on; without a limit when it is played as fast as possible.

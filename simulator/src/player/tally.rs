@@ -31,7 +31,8 @@ pub struct Tally {
     pub refusals: BTreeMap<u16, u64>,
     /// Requests without a response: no connection, or none in time.
     pub unanswered: u64,
-    /// Calls whose end never arrived; the platform has to ask for it.
+    /// Calls whose end never arrived. The platform has to ask about those of which anything did:
+    /// `expected.reconciled`.
     pub ends_missing: u64,
     /// What the platform must know now, from the webhooks it took.
     pub expected: Expected,
@@ -97,7 +98,10 @@ mod tests {
         }
         for (share, millis) in [(0.5, 50), (0.95, 95), (0.99, 99), (1.0, 100), (0.0, 1)] {
             let (quantile, exact) = (times.quantile(share).unwrap(), Duration::from_millis(millis));
-            assert!(quantile >= exact && quantile <= exact.mul_f64(STEP), "{share}: {quantile:?}");
+            assert!(
+                quantile >= exact && quantile <= exact.mul_f64(STEP),
+                "{share}: {quantile:?}"
+            );
         }
     }
 }

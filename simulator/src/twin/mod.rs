@@ -53,11 +53,17 @@ impl Twin {
         shift_clock: SharedClock,
         clock: SharedClock,
     ) -> Self {
-        Self(Arc::new(State { plan, accounts, context, shift_clock, clock, placed: Mutex::default() }))
+        Self(Arc::new(State {
+            plan,
+            accounts,
+            context,
+            shift_clock,
+            clock,
+            placed: Mutex::default(),
+        }))
     }
 
     /// The routes of both carriers: `/2010-04-01/…` is Twilio's, `/v2/…` is Telnyx's.
-    #[must_use]
     pub fn router(self) -> Router {
         twilio::routes().merge(telnyx::routes()).with_state(self)
     }
@@ -94,7 +100,9 @@ pub async fn serve_twin(
     twin: Twin,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, twin.router()).with_graceful_shutdown(stop).await
+    axum::serve(listener, twin.router())
+        .with_graceful_shutdown(stop)
+        .await
 }
 
 /// A call of the shift at one moment of it.
@@ -106,7 +114,11 @@ struct Moment {
 impl Moment {
     /// What has happened, the latest last.
     fn past(&self) -> impl Iterator<Item = &Fact> {
-        self.call.facts.iter().take_while(|fact| fact.at <= self.now).map(|fact| &fact.fact)
+        self.call
+            .facts
+            .iter()
+            .take_while(|fact| fact.at <= self.now)
+            .map(|fact| &fact.fact)
     }
 
     fn over(&self) -> bool {

@@ -58,7 +58,11 @@ impl Registry {
     /// The call a command placed less than a minute ago.
     pub(super) fn by_command(&self, account: usize, command: &str, now: DateTime<Utc>) -> Option<&Placed> {
         let (at, id) = self.commands.get(&(account, command.to_owned()))?;
-        if now - *at < SAME_COMMAND { self.calls.get(id) } else { None }
+        if now - *at < SAME_COMMAND {
+            self.calls.get(id)
+        } else {
+            None
+        }
     }
 
     pub(super) fn remember_command(&mut self, account: usize, command: String, id: &str, now: DateTime<Utc>) {
@@ -94,7 +98,9 @@ mod tests {
         let then = DateTime::UNIX_EPOCH;
         registry.remember_command(1, "c".to_owned(), "a", then);
         let found = |account, seconds| {
-            registry.by_command(account, "c", then + TimeDelta::seconds(seconds)).map(|call| call.id.as_str())
+            registry
+                .by_command(account, "c", then + TimeDelta::seconds(seconds))
+                .map(|call| call.id.as_str())
         };
         assert_eq!(found(1, 59), Some("a"));
         assert_eq!(found(1, 60), None);

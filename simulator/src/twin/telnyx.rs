@@ -103,7 +103,11 @@ const NOT_FOUND: Refusal = Refusal(
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let Self(status, code, title, detail) = self;
-        (status, Json(json!({ "errors": [{ "code": code, "title": title, "detail": detail }] }))).into_response()
+        (
+            status,
+            Json(json!({ "errors": [{ "code": code, "title": title, "detail": detail }] })),
+        )
+            .into_response()
     }
 }
 
@@ -117,15 +121,25 @@ impl FromRequestParts<Twin> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, twin: &Twin) -> Result<Self, Refusal> {
-        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let key = header.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        let (account, facts) = twin.account(Carrier::Telnyx, |account| account.opens(key)).ok_or(Refusal(
-            StatusCode::UNAUTHORIZED,
-            "10009",
-            "Authentication failed",
-            "No key found matching the ID with the provided secret.",
-        ))?;
-        Ok(Self { account, connection_id: facts.carrier_account().to_owned() })
+        let header = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        let key = header
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .unwrap_or_default();
+        let (account, facts) = twin
+            .account(Carrier::Telnyx, |account| account.opens(key))
+            .ok_or(Refusal(
+                StatusCode::UNAUTHORIZED,
+                "10009",
+                "Authentication failed",
+                "No key found matching the ID with the provided secret.",
+            ))?;
+        Ok(Self {
+            account,
+            connection_id: facts.carrier_account().to_owned(),
+        })
     }
 }
 
@@ -138,24 +152,41 @@ async fn fetch(
         return Ok(Json(planned(&twin, &moment)));
     }
     let registry = twin.placed();
-    registry.get(caller.account, &id).map(|call| Json(placed(call))).ok_or(NOT_FOUND)
+    registry
+        .get(caller.account, &id)
+        .map(|call| Json(placed(call)))
+        .ok_or(NOT_FOUND)
 }
 
 async fn dial(caller: Caller, State(twin): State<Twin>, body: Bytes) -> Result<Json<Value>, Refusal> {
     let body = object(&body, DIAL)?;
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let (Some(connection), Some(from), Some(to)) = (text("connection_id"), text("from"), text("to")) else {
-        return Err(unprocessable("10004", "Missing required parameter", "connection_id, from and to are required."));
+        return Err(unprocessable(
+            "10004",
+            "Missing required parameter",
+            "connection_id, from and to are required.",
+        ));
     };
     if connection != caller.connection_id {
-        return Err(unprocessable("10015", "Bad Request", "connection_id is not one of this account."));
+        return Err(unprocessable(
+            "10015",
+            "Bad Request",
+            "connection_id is not one of this account.",
+        ));
     }
     if PhoneNumber::parse(from).is_none() || PhoneNumber::parse(to).is_none() {
-        return Err(unprocessable("10016", "Phone number must be in +E164 format", "from or to is not."));
+        return Err(unprocessable(
+            "10016",
+            "Phone number must be in +E164 format",
+            "from or to is not.",
+        ));
     }
     let now = twin.state().clock.now();
     let mut registry = twin.placed();
-    if let Some(call) = text("command_id").and_then(|command| registry.by_command(caller.account, command, now)) {
+    if let Some(call) =
+        text("command_id").and_then(|command| registry.by_command(caller.account, command, now))
+    {
         return Ok(Json(dialled(call)));
     }
     let (leg, session) = (Uuid::new_v4(), Uuid::new_v4());
@@ -203,11 +234,17 @@ async fn act(
     }
     let mut registry = twin.placed();
     let lived = if action == "client_state_update" {
-        registry.get(caller.account, &id).map(|call| call.ended_at.is_none())
+        registry
+            .get(caller.account, &id)
+            .map(|call| call.ended_at.is_none())
     } else {
         registry.end(caller.account, &id, twin.state().clock.now())
     };
-    if lived.ok_or(NOT_FOUND)? { Ok(done()) } else { Err(OVER) }
+    if lived.ok_or(NOT_FOUND)? {
+        Ok(done())
+    } else {
+        Err(OVER)
+    }
 }
 
 fn unprocessable(code: &'static str, title: &'static str, detail: &'static str) -> Refusal {
@@ -220,10 +257,19 @@ fn object(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, Refusal> {
         return Ok(Map::new());
     }
     let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
-        return Err(Refusal(StatusCode::BAD_REQUEST, "10015", "Bad Request", "The body is not a JSON object."));
+        return Err(Refusal(
+            StatusCode::BAD_REQUEST,
+            "10015",
+            "Bad Request",
+            "The body is not a JSON object.",
+        ));
     };
     if object.keys().any(|name| !known.contains(&name.as_str())) {
-        return Err(unprocessable("10015", "Bad Request", "The body has an unknown parameter."));
+        return Err(unprocessable(
+            "10015",
+            "Bad Request",
+            "The body has an unknown parameter.",
+        ));
     }
     Ok(object)
 }
@@ -259,15 +305,24 @@ fn placed(call: &Placed) -> Value {
 fn planned(twin: &Twin, moment: &Moment) -> Value {
     let call = &moment.call;
     let state = twin.state();
-    let until = if moment.over() { call.ended_at() } else { moment.now };
+    let until = if moment.over() {
+        call.ended_at()
+    } else {
+        moment.now
+    };
     status(&Shown {
         id: &call.ids.call,
         leg: call.ids.leg,
         session: call.ids.session,
-        client_state: call.context.as_ref().map(|context| state.context.seal(context).as_client_state()),
+        client_state: call
+            .context
+            .as_ref()
+            .map(|context| state.context.seal(context).as_client_state()),
         began: call.starts_at(),
         ended: moment.over().then(|| call.ended_at()),
-        seconds: moment.answered_at().map_or(0, |answered| (until - answered).num_seconds()),
+        seconds: moment
+            .answered_at()
+            .map_or(0, |answered| (until - answered).num_seconds()),
     })
 }
 

@@ -81,13 +81,20 @@ const UPDATE: &[&str] = &[
 pub(super) fn routes() -> Router<Twin> {
     Router::new()
         .route("/2010-04-01/Accounts/{account}/Calls.json", post(create))
-        .route("/2010-04-01/Accounts/{account}/Calls/{call}", get(fetch).post(update))
+        .route(
+            "/2010-04-01/Accounts/{account}/Calls/{call}",
+            get(fetch).post(update),
+        )
 }
 
 /// What Twilio says when it says no.
 struct Refusal(StatusCode, u32, &'static str);
 
-const NOT_FOUND: Refusal = Refusal(StatusCode::NOT_FOUND, 20404, "The requested resource was not found");
+const NOT_FOUND: Refusal = Refusal(
+    StatusCode::NOT_FOUND,
+    20404,
+    "The requested resource was not found",
+);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -114,17 +121,29 @@ impl FromRequestParts<Twin> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, twin: &Twin) -> Result<Self, Refusal> {
         const REFUSED: Refusal = Refusal(StatusCode::UNAUTHORIZED, 20003, "Authenticate");
-        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let header = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
         let decoded = header.and_then(|value| STANDARD.decode(value.strip_prefix("Basic ")?).ok());
         let pair = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
-        let (user, password) = pair.as_deref().and_then(|pair| pair.split_once(':')).ok_or(REFUSED)?;
+        let (user, password) = pair
+            .as_deref()
+            .and_then(|pair| pair.split_once(':'))
+            .ok_or(REFUSED)?;
         let sid = parts.uri.path().split('/').nth(3).unwrap_or_default();
         // The account's own SID, or an API key, whose secret is the auth token here.
         let opens = |account: &Account| {
-            account.carrier_account() == sid && (user == sid || user.starts_with("SK")) && account.opens(password)
+            account.carrier_account() == sid
+                && (user == sid || user.starts_with("SK"))
+                && account.opens(password)
         };
         let (account, _) = twin.account(Carrier::Twilio, opens).ok_or(REFUSED)?;
-        Ok(Self { twin: twin.clone(), account, sid: sid.to_owned() })
+        Ok(Self {
+            twin: twin.clone(),
+            account,
+            sid: sid.to_owned(),
+        })
     }
 }
 
@@ -132,16 +151,27 @@ async fn fetch(caller: Caller, Path((_, call)): Path<(String, String)>) -> Resul
     caller.show(resource(&call)?).map(Json)
 }
 
-async fn create(caller: Caller, State(twin): State<Twin>, body: Bytes) -> Result<(StatusCode, Json<Value>), Refusal> {
+async fn create(
+    caller: Caller,
+    State(twin): State<Twin>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
     let form = Form::read(&body, CREATE)?;
     let number = |name, missing: Refusal, invalid: Refusal| {
         let text = form.get(name).ok_or(missing)?;
         PhoneNumber::parse(text).ok_or(invalid)
     };
-    let to = number("To", bad(21201, "No 'To' number is specified"), bad(21211, "Invalid 'To' Phone Number"))?;
+    let to = number(
+        "To",
+        bad(21201, "No 'To' number is specified"),
+        bad(21211, "Invalid 'To' Phone Number"),
+    )?;
     let invalid_from = || bad(21212, "Invalid 'From' Phone Number");
     let from = number("From", invalid_from(), invalid_from())?;
-    if !["Url", "Twiml", "ApplicationSid"].iter().any(|name| form.get(name).is_some()) {
+    if !["Url", "Twiml", "ApplicationSid"]
+        .iter()
+        .any(|name| form.get(name).is_some())
+    {
         return Err(bad(21205, "Url parameter is required."));
     }
     let now = twin.state().clock.now();
@@ -168,8 +198,11 @@ async fn update(
     Path((_, call)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    const WRONG_STATE: Refusal =
-        Refusal(StatusCode::BAD_REQUEST, 21220, "Call is not in-progress. Cannot redirect.");
+    const WRONG_STATE: Refusal = Refusal(
+        StatusCode::BAD_REQUEST,
+        21220,
+        "Call is not in-progress. Cannot redirect.",
+    );
     let sid = resource(&call)?;
     let form = Form::read(&body, UPDATE)?;
     let status = form.get("Status");
@@ -190,8 +223,15 @@ async fn update(
         }
     } else if status.is_none() {
         // Nobody has picked up a call that was placed here.
-        return Err(twin.placed().get(caller.account, sid).map_or(NOT_FOUND, |_| WRONG_STATE));
-    } else if !twin.placed().end(caller.account, sid, twin.state().clock.now()).ok_or(NOT_FOUND)? {
+        return Err(twin
+            .placed()
+            .get(caller.account, sid)
+            .map_or(NOT_FOUND, |_| WRONG_STATE));
+    } else if !twin
+        .placed()
+        .end(caller.account, sid, twin.state().clock.now())
+        .ok_or(NOT_FOUND)?
+    {
         return Err(WRONG_STATE);
     }
     caller.show(sid).map(Json)
@@ -218,7 +258,9 @@ impl Form {
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find_map(|(key, value)| (key == name && !value.is_empty()).then_some(value.as_str()))
+        self.0
+            .iter()
+            .find_map(|(key, value)| (key == name && !value.is_empty()).then_some(value.as_str()))
     }
 }
 
@@ -242,7 +284,10 @@ impl Caller {
             return Ok(self.planned(&moment));
         }
         let registry = self.twin.placed();
-        registry.get(self.account, sid).map(|call| self.placed(call)).ok_or(NOT_FOUND)
+        registry
+            .get(self.account, sid)
+            .map(|call| self.placed(call))
+            .ok_or(NOT_FOUND)
     }
 
     fn planned(&self, moment: &Moment) -> Value {
@@ -284,7 +329,11 @@ impl Caller {
             id: &call.id,
             from: &call.from,
             to: &call.to,
-            status: if call.ended_at.is_some() { "canceled" } else { "queued" },
+            status: if call.ended_at.is_some() {
+                "canceled"
+            } else {
+                "queued"
+            },
             direction: "outbound-api",
             began: None,
             ended: call.ended_at,

@@ -27,7 +27,10 @@ impl Target {
     /// A platform that is reached at its public address.
     #[must_use]
     pub fn direct(url: Url) -> Self {
-        Self { connect: url.clone(), public: url }
+        Self {
+            connect: url.clone(),
+            public: url,
+        }
     }
 }
 
@@ -97,7 +100,13 @@ impl<'a> Wire<'a> {
         let host = (authority(&target.connect) != authority(&target.public))
             .then(|| http::HeaderValue::try_from(authority(&target.public)).ok())
             .flatten();
-        Ok(Self { accounts, context, endpoints, host, stamp_all })
+        Ok(Self {
+            accounts,
+            context,
+            endpoints,
+            host,
+            stamp_all,
+        })
     }
 
     /// The call with its context sealed.
@@ -124,17 +133,34 @@ impl<'a> Wire<'a> {
         };
         let kind = call.call.hook(fact.fact);
         let mut webhook = match &account.credentials {
-            Credentials::Twilio { account_sid, auth_token } => {
+            Credentials::Twilio {
+                account_sid,
+                auth_token,
+            } => {
                 let url = |hooks: &HookUrls| match &call.sealed {
                     Some(sealed) => hooks.url_with(kind, sealed),
                     None => hooks.url(kind),
                 };
                 let signed_url = url(&endpoint.signed);
-                let callback = twilio::Callback { account_sid, call: &call.call, fact, stamp_all: self.stamp_all };
+                let callback = twilio::Callback {
+                    account_sid,
+                    call: &call.call,
+                    fact,
+                    stamp_all: self.stamp_all,
+                };
                 let (headers, body) = callback.signed(auth_token, &signed_url)?;
-                Webhook { url: url(&endpoint.connect), signed_url, headers, body }
+                Webhook {
+                    url: url(&endpoint.connect),
+                    signed_url,
+                    headers,
+                    body,
+                }
             }
-            Credentials::Telnyx { connection_id, signing_key, .. } => {
+            Credentials::Telnyx {
+                connection_id,
+                signing_key,
+                ..
+            } => {
                 let signed_url = endpoint.signed.url(HookKind::Call);
                 let event = telnyx::Event {
                     connection_id,
@@ -145,7 +171,12 @@ impl<'a> Wire<'a> {
                     delivered_to: &signed_url,
                 };
                 let (headers, body) = event.signed(signing_key, now);
-                Webhook { url: endpoint.connect.url(HookKind::Call), signed_url, headers, body }
+                Webhook {
+                    url: endpoint.connect.url(HookKind::Call),
+                    signed_url,
+                    headers,
+                    body,
+                }
             }
         };
         if let Some(host) = &self.host {
@@ -158,13 +189,20 @@ impl<'a> Wire<'a> {
 fn hooks(base: &Url, account: &Account) -> Result<HookUrls, SimulatorError> {
     let segment = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     if account.ingress.is_empty() || !account.ingress.bytes().all(segment) {
-        return Err(SimulatorError::Parameter { field: "ingress", reason: "must be a segment of a URL's path" });
+        return Err(SimulatorError::Parameter {
+            field: "ingress",
+            reason: "must be a segment of a URL's path",
+        });
     }
     let carrier = match account.carrier() {
         Carrier::Telnyx => "telnyx",
         Carrier::Twilio => "twilio",
     };
-    let path = format!("{}/hooks/{carrier}/{}", base.path().trim_end_matches('/'), account.ingress);
+    let path = format!(
+        "{}/hooks/{carrier}/{}",
+        base.path().trim_end_matches('/'),
+        account.ingress
+    );
     let mut url = base.clone();
     url.set_path(&path);
     Ok(HookUrls::new(&url))

@@ -94,11 +94,20 @@ struct Outbound {
 
 impl Event<'_> {
     pub(super) fn signed(&self, key: &SigningKey, now: DateTime<Utc>) -> (HeaderMap, Vec<u8>) {
-        let envelope = Envelope { data: self.data(), meta: Meta { attempt: self.attempt, delivered_to: self.delivered_to } };
+        let envelope = Envelope {
+            data: self.data(),
+            meta: Meta {
+                attempt: self.attempt,
+                delivered_to: self.delivered_to,
+            },
+        };
         // Only maps with keys that are no strings, and failing writers, make this fail.
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
         let mut headers = signature::sign(key, now, &body);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json; charset=utf-8"),
+        );
         headers.insert(header::USER_AGENT, HeaderValue::from_static("telnyx-webhooks"));
         (headers, body)
     }
@@ -138,7 +147,10 @@ impl Event<'_> {
                 payload.state = Some("answered");
                 "call.answered"
             }
-            Fact::Amd { verdict: Verdict::Beep, .. } => {
+            Fact::Amd {
+                verdict: Verdict::Beep,
+                ..
+            } => {
                 payload.result = Some("beep_detected");
                 "call.machine.premium.greeting.ended"
             }
@@ -158,7 +170,13 @@ impl Event<'_> {
             // The others are Twilio's.
             Fact::Chatter(_) => "streaming.started",
         };
-        Data { event_type, id: self.fact.id, occurred_at: micros(self.fact.at), payload, record_type: "event" }
+        Data {
+            event_type,
+            id: self.fact.id,
+            occurred_at: micros(self.fact.at),
+            payload,
+            record_type: "event",
+        }
     }
 
     fn ending(&self, payload: &mut Payload<'_>, end: End) {
@@ -183,7 +201,10 @@ impl Event<'_> {
                     packet_count: packets.clone(),
                     skip_packet_count: "0",
                 },
-                outbound: Outbound { packet_count: packets, skip_packet_count: "0" },
+                outbound: Outbound {
+                    packet_count: packets,
+                    skip_packet_count: "0",
+                },
             });
         }
     }

@@ -29,9 +29,15 @@ impl Form {
 impl Callback<'_> {
     pub(super) fn signed(&self, token: &SecretString, url: &str) -> Result<(HeaderMap, Vec<u8>), KeyError> {
         let form = self.form();
-        let pairs: Vec<(&str, &str)> = form.0.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let pairs: Vec<(&str, &str)> = form
+            .0
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
         let signature = signature::sign(token, url, &pairs)?;
-        let body = form_urlencoded::Serializer::new(String::with_capacity(1024)).extend_pairs(&pairs).finish();
+        let body = form_urlencoded::Serializer::new(String::with_capacity(1024))
+            .extend_pairs(&pairs)
+            .finish();
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(
             header::CONTENT_TYPE,
@@ -55,7 +61,8 @@ impl Callback<'_> {
         match self.fact.fact {
             Fact::Initiated if self.call.direction == Direction::Inbound => {
                 self.call_parameters(&mut form);
-                form.put("CallStatus", "ringing").put("CallToken", "%7B%22parentCallInfoToken%22%3A%22%22%7D");
+                form.put("CallStatus", "ringing")
+                    .put("CallToken", "%7B%22parentCallInfoToken%22%3A%22%22%7D");
                 self.stamp_where_twilio_does_not(&mut form);
             }
             Fact::Initiated => self.status(&mut form, "initiated"),
@@ -65,7 +72,10 @@ impl Callback<'_> {
                 self.status(&mut form, status_of(end.outcome));
                 self.ending(&mut form, end);
             }
-            Fact::Amd { verdict, detection_ms } => {
+            Fact::Amd {
+                verdict,
+                detection_ms,
+            } => {
                 form.put("CallSid", &*self.call.ids.call)
                     .put("AnsweredBy", word(verdict))
                     .put("MachineDetectionDuration", detection_ms.to_string());
@@ -103,7 +113,16 @@ impl Callback<'_> {
             .put("To", to)
             .put("Caller", from)
             .put("Called", to);
-        for name in ["FromCity", "ToCity", "CallerCity", "CalledCity", "FromZip", "ToZip", "CallerZip", "CalledZip"] {
+        for name in [
+            "FromCity",
+            "ToCity",
+            "CallerCity",
+            "CalledCity",
+            "FromZip",
+            "ToZip",
+            "CallerZip",
+            "CalledZip",
+        ] {
             form.put(name, "");
         }
         for name in ["FromState", "ToState", "CallerState", "CalledState"] {
@@ -127,7 +146,10 @@ impl Callback<'_> {
         form.put("CallDuration", seconds.to_string());
         // Minutes begun are minutes billed.
         form.put("Duration", seconds.unsigned_abs().div_ceil(60).to_string());
-        if let Some(code) = end.sip_code.filter(|_| self.call.direction == Direction::Outbound) {
+        if let Some(code) = end
+            .sip_code
+            .filter(|_| self.call.direction == Direction::Outbound)
+        {
             form.put("SipResponseCode", code.to_string());
         }
     }
@@ -173,9 +195,10 @@ pub(crate) const fn status_of(outcome: CallOutcome) -> &'static str {
         CallOutcome::Busy => "busy",
         CallOutcome::NoAnswer => "no-answer",
         CallOutcome::Canceled => "canceled",
-        CallOutcome::InvalidNumber | CallOutcome::Rejected | CallOutcome::CarrierError | CallOutcome::Unknown => {
-            "failed"
-        }
+        CallOutcome::InvalidNumber
+        | CallOutcome::Rejected
+        | CallOutcome::CarrierError
+        | CallOutcome::Unknown => "failed",
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each suite uses a part")]
 
+pub(crate) mod derive;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -28,22 +30,24 @@ use voice_simulator::{
     Account, Faults, Simulator,
     plan::{Plan, Shift},
 };
-use voice_telephony::{ContextKey, ContextKeys, HookKind, Parsed, PhoneTokenKey, WebhookRequest, Webhooks, webhooks};
+use voice_telephony::{
+    ContextKey, ContextKeys, HookKind, Parsed, PhoneTokenKey, WebhookRequest, Webhooks, webhooks,
+};
 
-pub fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     SystemClock.now()
 }
 
-pub fn clock() -> SharedClock {
+pub(crate) fn clock() -> SharedClock {
     SystemClock::shared()
 }
 
-pub fn context() -> Arc<ContextKeys> {
+pub(crate) fn context() -> Arc<ContextKeys> {
     Arc::new(ContextKeys::new(ContextKey::new([7; 32])))
 }
 
 /// An account at each carrier.
-pub fn accounts() -> Vec<Account> {
+pub(crate) fn accounts() -> Vec<Account> {
     let tenant = TenantId(Uuid::from_u128(1));
     let mut rng = ChaCha8Rng::seed_from_u64(99);
     let phones = Arc::new(PhoneTokenKey::new([3; 32]));
@@ -55,44 +59,46 @@ pub fn accounts() -> Vec<Account> {
 }
 
 /// A shift that ended a moment ago.
-pub fn shift(seed: u64, calls: u64) -> Shift {
+pub(crate) fn shift(seed: u64, calls: u64) -> Shift {
     let mut shift = Shift::new(seed, calls, DateTime::UNIX_EPOCH);
     shift.starts_at = now() - shift.duration - shift.tail();
     shift
 }
 
-pub fn plan(shift: Shift) -> Plan {
+pub(crate) fn plan(shift: Shift) -> Plan {
     Plan::new(shift, &accounts()).unwrap()
 }
 
-pub fn simulator(shift: Shift, faults: Faults) -> Simulator {
+pub(crate) fn simulator(shift: Shift, faults: Faults) -> Simulator {
     Simulator::new(shift, faults, accounts(), context()).unwrap()
 }
 
 /// Without a provider installed, the HTTP client cannot be built; it speaks no TLS here.
-pub fn http() -> reqwest::Client {
+pub(crate) fn http() -> reqwest::Client {
     let _installed_before = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
 }
 
 /// What the platform was told, in the order it was told.
 #[derive(Debug, Default)]
-pub struct Told {
+pub(crate) struct Told {
     /// Events, and whether they had been told before.
-    pub events: Vec<CallEvent>,
-    pub ignored: Vec<String>,
-    pub refused: Vec<String>,
-    pub requests: u64,
+    pub(crate) events: Vec<CallEvent>,
+    pub(crate) ignored: Vec<String>,
+    pub(crate) refused: Vec<String>,
+    pub(crate) requests: u64,
     /// Requests by what makes them the same webhook.
-    pub tries: HashMap<String, u64>,
+    pub(crate) tries: HashMap<String, u64>,
 }
 
+/// The tenant behind an ingress, and what verifies its webhooks.
+type Side = (TenantId, Arc<dyn Webhooks>);
 type Judge = Box<dyn Fn(u64, u64) -> StatusCode + Send + Sync>;
 
 #[derive(Clone)]
-pub struct Platform {
+pub(crate) struct Platform {
     told: Arc<Mutex<Told>>,
-    sides: Arc<HashMap<String, (TenantId, Arc<dyn Webhooks>)>>,
+    sides: Arc<HashMap<String, Side>>,
     base: String,
     phones: Arc<PhoneTokenKey>,
     judge: Arc<Judge>,
@@ -101,7 +107,7 @@ pub struct Platform {
 impl Platform {
     /// Listens on loopback. `judge` decides what to answer an authentic webhook, from the number of the
     /// request and of the try; an event is only kept when that is a success.
-    pub async fn start(judge: impl Fn(u64, u64) -> StatusCode + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(judge: impl Fn(u64, u64) -> StatusCode + Send + Sync + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let side = |account: Account| {
@@ -115,21 +121,28 @@ impl Platform {
             phones: Arc::new(PhoneTokenKey::new([3; 32])),
             judge: Arc::new(Box::new(judge)),
         };
-        let router =
-            Router::new().route("/hooks/{carrier}/{ingress}/{kind}", post(hook)).with_state(platform.clone());
+        let router = Router::new()
+            .route("/hooks/{carrier}/{ingress}/{kind}", post(hook))
+            .with_state(platform.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         platform
     }
 
-    pub fn url(&self) -> Url {
+    pub(crate) fn url(&self) -> Url {
         self.base.parse().unwrap()
     }
 
-    pub fn told(self) -> Told {
+    pub(crate) fn told(self) -> Told {
         std::mem::take(&mut self.told.lock().unwrap())
     }
 
-    fn take(&self, path: (String, String, String), uri: &Uri, headers: &HeaderMap, body: &[u8]) -> StatusCode {
+    fn take(
+        &self,
+        path: (String, String, String),
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> StatusCode {
         let mut told = self.told.lock().unwrap();
         told.requests += 1;
         let number = told.requests;
@@ -164,11 +177,22 @@ impl Platform {
         let carrier = Carrier::parse(carrier).ok_or("unknown carrier")?;
         let kind = HookKind::parse(carrier, kind).ok_or("unknown kind")?;
         let url = format!("{}{uri}", self.base);
-        let request = WebhookRequest { method: &Method::POST, url: &url, headers, body };
+        let request = WebhookRequest {
+            method: &Method::POST,
+            url: &url,
+            headers,
+            body,
+        };
         side.verify(&request, now()).map_err(|error| error.to_string())?;
         let context = context();
-        let account = voice_telephony::Account { tenant: *tenant, context: &context, phone: Some(&self.phones) };
-        let parsed = side.parse(kind, &request, &account).map_err(|error| error.to_string())?;
+        let account = voice_telephony::Account {
+            tenant: *tenant,
+            context: &context,
+            phone: Some(&self.phones),
+        };
+        let parsed = side
+            .parse(kind, &request, &account)
+            .map_err(|error| error.to_string())?;
         let key = match carrier {
             Carrier::Twilio => headers["i-twilio-idempotency-token"].to_str().unwrap().to_owned(),
             Carrier::Telnyx => {
@@ -191,11 +215,11 @@ async fn hook(
 }
 
 /// Everything is taken.
-pub fn patient(_: u64, _: u64) -> StatusCode {
+pub(crate) fn patient(_: u64, _: u64) -> StatusCode {
     StatusCode::OK
 }
 
 /// `at`, to the precision of the carrier, is `told`.
-pub fn within_a_second(at: DateTime<Utc>, told: DateTime<Utc>) -> bool {
+pub(crate) fn within_a_second(at: DateTime<Utc>, told: DateTime<Utc>) -> bool {
     (at - told).abs() < TimeDelta::seconds(1)
 }

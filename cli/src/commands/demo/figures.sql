@@ -3,7 +3,7 @@ SELECT
     calls.calls AS calls, calls.answered AS answered, calls.contacted AS contacted, calls.bridged AS bridged,
     calls.abandoned AS abandoned, calls.dropped AS dropped, calls.live AS live, calls.service AS service,
     calls.reconciled AS reconciled, events.rows AS rows, events.facts AS facts, events.p50_ms AS p50_ms,
-    events.p95_ms AS p95_ms
+    events.p95_ms AS p95_ms, minutes.calls AS in_minutes, quarters.calls AS in_quarters
 FROM
 (
     SELECT
@@ -21,4 +21,6 @@ FROM
         quantileExact(0.5)(dateDiff('millisecond', e.received_at, e.stored_at)) + 0.0 AS p50_ms,
         quantileExact(0.95)(dateDiff('millisecond', e.received_at, e.stored_at)) + 0.0 AS p95_ms
     FROM call_events AS e WHERE e.tenant_id = {tenant:UUID}
-) AS events
+) AS events,
+(SELECT sum(k.calls) AS calls FROM kpi_1m AS k FINAL WHERE k.tenant_id = {tenant:UUID}) AS minutes,
+(SELECT sum(k.calls) AS calls FROM kpi_15m AS k WHERE k.tenant_id = {tenant:UUID}) AS quarters

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+use voice_analytics::audit::Scope;
 use voice_clickhouse::ClickHouse;
 use voice_lifecycle::{Clock as _, Readiness, SystemClock};
 use voice_simulator::{
@@ -167,11 +168,14 @@ async fn settle(
 ) -> anyhow::Result<Outcome> {
     let wheel = progress::wheel("waiting for the tables");
     let deadline = tokio::time::Instant::now() + PATIENCE;
+    // Everything a demo plays is over, so no call of its tenant may lack its end.
+    let scope = Scope { tenant: Some(company.tenant), silent_for_seconds: 0 };
     loop {
-        let audit = voice_analytics::audit::run(&settings.kafka, clickhouse).await?;
-        if audit.is_clean() || tokio::time::Instant::now() >= deadline {
+        let audit = voice_analytics::audit::run(&settings.kafka, clickhouse, scope).await?;
+        let outcome = Outcome::take(settings, clickhouse, company, &played, audit, before).await?;
+        if outcome.is_clean() || tokio::time::Instant::now() >= deadline {
             wheel.finish_and_clear();
-            return Outcome::take(settings, clickhouse, company, played, audit, before).await;
+            return Ok(outcome);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }

@@ -28,6 +28,8 @@ struct Figures {
     facts: u64,
     p50_ms: f64,
     p95_ms: f64,
+    in_minutes: u64,
+    in_quarters: u64,
 }
 
 /// What came of the demo.
@@ -50,7 +52,7 @@ impl Outcome {
         settings: &Settings,
         clickhouse: &ClickHouse,
         company: &Company,
-        played: Tally,
+        played: &Tally,
         audit: Audit,
         before: i64,
     ) -> anyhow::Result<Self> {
@@ -59,19 +61,21 @@ impl Outcome {
                 query.param("tenant", company.tenant.0)
             })
             .await?;
-        Ok(Self { played, figures, audit, in_kafka: in_kafka(settings)? - before })
+        Ok(Self { played: played.clone(), figures, audit, in_kafka: in_kafka(settings)? - before })
     }
 
-    fn checks(&self) -> [(&'static str, u64, u64); 8] {
+    /// What is, beside what the simulated carriers know it should be.
+    fn checks(&self) -> [(&'static str, u64, u64); 10] {
         let total = self.audit.total();
-        let taken = self.played.expected.event_count();
-        let stored = taken + self.figures.reconciled;
+        let sent = self.played.expected.event_count() + self.played.expected.reconciled;
         [
-            ("events taken from the carriers, ends found by the watchdog", stored, stored),
-            ("in Kafka", u64::try_from(self.in_kafka).unwrap_or(0), stored),
-            ("in ClickHouse", self.figures.rows, stored),
-            ("distinct facts", self.figures.facts, stored),
+            ("ends found by the watchdog", self.figures.reconciled, self.played.expected.reconciled),
+            ("events in Kafka", u64::try_from(self.in_kafka).unwrap_or(0), sent),
+            ("events in ClickHouse", self.figures.rows, sent),
+            ("distinct events", self.figures.facts, sent),
             ("calls", self.figures.calls, self.played.expected.calls),
+            ("calls in the minute roll-up", self.figures.in_minutes, self.played.expected.calls),
+            ("calls in the quarter-hour roll-up", self.figures.in_quarters, self.played.expected.calls),
             ("duplicates", total.duplicates, 0),
             ("gaps", total.gaps, 0),
             ("calls without an end", self.audit.calls_without_end, 0),
@@ -111,8 +115,9 @@ impl Outcome {
             ("webhooks sent", self.played.requests),
             ("of these repeated, and dropped by ingest", self.played.repeated),
             ("out of order", self.played.out_of_order),
+            ("facts about calls among them, each once", self.played.expected.event_count()),
             ("never sent", self.played.lost),
-            ("ends never sent, found by the watchdog", self.figures.reconciled),
+            ("of these the end of a call", self.played.ends_missing),
         ] {
             carriers.add_row([what.to_owned(), count.to_string()]);
         }

@@ -36,7 +36,11 @@ struct Span {
 
 impl Chunk {
     pub(super) const fn new(load: Arc<Load>) -> Self {
-        Self { bytes: Vec::new(), spans: Vec::new(), load }
+        Self {
+            bytes: Vec::new(),
+            spans: Vec::new(),
+            load,
+        }
     }
 
     pub(super) fn push(&mut self, offset: i64, key: Option<&[u8]>, payload: Option<&[u8]>) {
@@ -109,7 +113,10 @@ impl Load {
     }
 
     pub(super) fn held(&self) -> (usize, usize) {
-        (self.records.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+        (
+            self.records.load(Ordering::Relaxed),
+            self.bytes.load(Ordering::Relaxed),
+        )
     }
 }
 
@@ -123,9 +130,14 @@ mod tests {
         let mut chunk = Chunk::new(Arc::clone(&load));
         chunk.push(7, Some(b"key"), Some(b"payload"));
         chunk.push(9, None, None);
-        let records: Vec<_> =
-            chunk.records().map(|record| (record.offset, record.key, record.payload)).collect();
-        assert_eq!(records, [(7, Some(&b"key"[..]), Some(&b"payload"[..])), (9, None, None)]);
+        let records: Vec<_> = chunk
+            .records()
+            .map(|record| (record.offset, record.key, record.payload))
+            .collect();
+        assert_eq!(
+            records,
+            [(7, Some(&b"key"[..]), Some(&b"payload"[..])), (9, None, None)]
+        );
         assert_eq!(load.held(), (2, 10));
         drop(chunk);
         assert_eq!(load.held(), (0, 0));

@@ -25,7 +25,11 @@ impl Flow {
     /// A flow with this budget for the partition.
     #[must_use]
     pub const fn new(records: usize, bytes: usize) -> Self {
-        Self { records, bytes, paused: false }
+        Self {
+            records,
+            bytes,
+            paused: false,
+        }
     }
 
     /// True between a pause and the resume that ends it.

@@ -20,7 +20,10 @@ impl Frontier {
     /// A frontier that stands at the committed offset, where there is one.
     #[must_use]
     pub fn new(committed: Option<i64>) -> Self {
-        Self { position: committed, ..Self::default() }
+        Self {
+            position: committed,
+            ..Self::default()
+        }
     }
 
     /// The offset to commit: the next one to read after everything that is finished.
@@ -52,7 +55,11 @@ impl Frontier {
 
     fn advance(&mut self) {
         while let Some((first, last)) = self.received.front_mut() {
-            let Some((_, done)) = self.finished.range(..=*first).next_back().filter(|(_, done)| **done >= *first)
+            let Some((_, done)) = self
+                .finished
+                .range(..=*first)
+                .next_back()
+                .filter(|(_, done)| **done >= *first)
             else {
                 break;
             };

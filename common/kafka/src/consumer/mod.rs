@@ -97,8 +97,10 @@ pub async fn run(
         }),
         client: OnceLock::new(),
     };
-    let client: BaseConsumer<Context> =
-        config.consumer_client(&group).create_with_context(context).map_err(KafkaError::Client)?;
+    let client: BaseConsumer<Context> = config
+        .consumer_client(&group)
+        .create_with_context(context)
+        .map_err(KafkaError::Client)?;
     let client = Arc::new(client);
     // A second set is impossible: the cell was made above.
     let _first = client.context().client.set(Arc::downgrade(&client));
@@ -180,7 +182,14 @@ struct Lanes {
 }
 
 impl Lanes {
-    fn open(&mut self, client: &Client, topic: &str, number: i32, committed: Option<Committed>, share: usize) {
+    fn open(
+        &mut self,
+        client: &Client,
+        topic: &str,
+        number: i32,
+        committed: Option<Committed>,
+        share: usize,
+    ) {
         let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
         let load = Arc::new(Load::default());
         let pulse = Arc::new(Pulse::new(Instant::now()));
@@ -211,8 +220,14 @@ impl Lanes {
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {
         // A record of a partition that was revoked within this turn belongs to its next owner.
-        let Some(lane) = self.open.get_mut(&(message.topic().to_owned(), message.partition())) else { return };
-        lane.pending.push(message.offset(), message.key(), message.payload());
+        let Some(lane) = self
+            .open
+            .get_mut(&(message.topic().to_owned(), message.partition()))
+        else {
+            return;
+        };
+        lane.pending
+            .push(message.offset(), message.key(), message.payload());
         if lane.pending.len() >= CHUNK_RECORDS || lane.pending.bytes() >= CHUNK_BYTES {
             lane.hand_over();
         }
@@ -246,7 +261,11 @@ impl Lanes {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        let over = self.open.iter().find(|(_, lane)| lane.worker.is_finished()).map(|(key, _)| key.clone());
+        let over = self
+            .open
+            .iter()
+            .find(|(_, lane)| lane.worker.is_finished())
+            .map(|(key, _)| key.clone());
         if let Some(key) = over
             && let Some(lane) = self.open.remove(&key)
         {
@@ -255,7 +274,11 @@ impl Lanes {
                 Ok(Err(error)) => error.to_string(),
                 Err(panicked) => panicked.to_string(),
             };
-            return Err(KafkaError::Worker { topic: key.0, partition: key.1, reason });
+            return Err(KafkaError::Worker {
+                topic: key.0,
+                partition: key.1,
+                reason,
+            });
         }
         for ((topic, number), lane) in &self.open {
             if let Some(quiet) = lane.pulse.stalled_for(now).filter(|quiet| *quiet >= stall) {
@@ -292,20 +315,35 @@ impl Lanes {
         }
         let deadline = tokio::time::Instant::now() + self.drain_deadline;
         for ((topic, number), lane) in &mut lanes {
-            let finished = self.runtime.block_on(async {
-                tokio::time::timeout_at(deadline, &mut lane.worker).await
-            });
+            let finished = self
+                .runtime
+                .block_on(async { tokio::time::timeout_at(deadline, &mut lane.worker).await });
             match finished {
                 Ok(Ok(Ok(()))) => {}
                 Ok(Ok(Err(error))) => {
-                    events::DrainedWithError { topic, partition: *number, reason: &error.to_string() }.emit();
+                    events::DrainedWithError {
+                        topic,
+                        partition: *number,
+                        reason: &error.to_string(),
+                    }
+                    .emit();
                 }
                 Ok(Err(panicked)) => {
-                    events::DrainedWithError { topic, partition: *number, reason: &panicked.to_string() }.emit();
+                    events::DrainedWithError {
+                        topic,
+                        partition: *number,
+                        reason: &panicked.to_string(),
+                    }
+                    .emit();
                 }
                 Err(_) => {
                     lane.worker.abort();
-                    events::DrainedWithError { topic, partition: *number, reason: "drain deadline" }.emit();
+                    events::DrainedWithError {
+                        topic,
+                        partition: *number,
+                        reason: "drain deadline",
+                    }
+                    .emit();
                 }
             }
         }
@@ -319,7 +357,10 @@ impl Lane {
             return;
         }
         if let Ok(place) = self.sender.try_reserve() {
-            place.send(mem::replace(&mut self.pending, Chunk::new(Arc::clone(&self.load))));
+            place.send(mem::replace(
+                &mut self.pending,
+                Chunk::new(Arc::clone(&self.load)),
+            ));
         }
     }
 }
@@ -336,7 +377,9 @@ impl Context {
     }
 
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
-        let Some(client) = self.client.get().and_then(Weak::upgrade) else { return };
+        let Some(client) = self.client.get().and_then(Weak::upgrade) else {
+            return;
+        };
         let mut lanes = self.lanes();
         let committed = match committed(consumer, list) {
             Ok(committed) => committed,
@@ -348,15 +391,22 @@ impl Context {
         let share = (lanes.open.len() + list.count()).max(1);
         for element in list.elements() {
             let (topic, number) = (element.topic(), element.partition());
-            let committed = committed.find_partition(topic, number).and_then(|element| match element.offset() {
-                Offset::Offset(offset) => {
-                    Some(Committed { offset, metadata: element.metadata().to_owned() })
-                }
-                _ => None,
-            });
+            let committed =
+                committed
+                    .find_partition(topic, number)
+                    .and_then(|element| match element.offset() {
+                        Offset::Offset(offset) => Some(Committed {
+                            offset,
+                            metadata: element.metadata().to_owned(),
+                        }),
+                        _ => None,
+                    });
             lanes.open(&client, topic, number, committed, share);
         }
-        events::Assigned { partitions: list.count() }.emit();
+        events::Assigned {
+            partitions: list.count(),
+        }
+        .emit();
     }
 }
 
@@ -399,7 +449,10 @@ impl ConsumerContext for Context {
             Rebalance::Assign(list) => self.assign(consumer, list),
             Rebalance::Revoke(list) => {
                 self.lanes().drain_some(list);
-                events::Revoked { partitions: list.count() }.emit();
+                events::Revoked {
+                    partitions: list.count(),
+                }
+                .emit();
             }
             Rebalance::Error(error) => self.lanes().failure = Some(KafkaError::Consume(error.clone())),
         }

@@ -160,7 +160,10 @@ pub(super) struct Pulse {
 
 impl Pulse {
     pub(super) fn new(now: Instant) -> Self {
-        Self { last: Mutex::new(now), open: AtomicBool::new(false) }
+        Self {
+            last: Mutex::new(now),
+            open: AtomicBool::new(false),
+        }
     }
 
     fn beat(&self, open: bool) {
@@ -171,6 +174,8 @@ impl Pulse {
     /// How long the partition has had open work without a sign of life.
     pub(super) fn stalled_for(&self, now: Instant) -> Option<std::time::Duration> {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        self.open.load(Ordering::Relaxed).then(|| now.saturating_duration_since(last))
+        self.open
+            .load(Ordering::Relaxed)
+            .then(|| now.saturating_duration_since(last))
     }
 }

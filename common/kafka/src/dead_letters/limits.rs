@@ -43,7 +43,12 @@ pub enum TooMany {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_run: 1_000, max_percent: 50, window: 10_000, count: Count::default() }
+        Self {
+            max_run: 1_000,
+            max_percent: 50,
+            window: 10_000,
+            count: Count::default(),
+        }
     }
 }
 
@@ -67,7 +72,11 @@ impl Limits {
         let Count { seen, dead, .. } = self.count;
         let over = u64::from(dead) * 100 > u64::from(self.max_percent) * u64::from(self.window);
         self.step();
-        if over { Err(TooMany::Share { dead, seen: seen + 1 }) } else { Ok(()) }
+        if over {
+            Err(TooMany::Share { dead, seen: seen + 1 })
+        } else {
+            Ok(())
+        }
     }
 
     fn step(&mut self) {
@@ -84,7 +93,12 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits { max_run: 3, max_percent: 50, window: 10, count: Count::default() }
+        Limits {
+            max_run: 3,
+            max_percent: 50,
+            window: 10,
+            count: Count::default(),
+        }
     }
 
     #[test]
