@@ -4,7 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use axum::Router;
 use tokio::{net::TcpListener, time::MissedTickBehavior};
-use voice_http::Problem;
+use voice_http::{HttpConfig, Listener, Problem, Stack};
 use voice_kafka::Producer;
 use voice_lifecycle::{CancellationToken, Lifecycle, SharedClock, TaskPolicy};
 use voice_telemetry::Metrics;
@@ -15,7 +15,13 @@ use crate::{
     config::base_url,
     events::Counters,
     events_api::{self, EventsApi},
-    hooks::{self, Hooks, accounts::Directory, follow, guard::rate::AddressGuard},
+    hooks::{
+        self, Hooks,
+        accounts::Directory,
+        follow,
+        guard::rate::AddressGuard,
+        signatures::{self, Verifier},
+    },
     outlet::Outlet,
 };
 
@@ -53,6 +59,7 @@ pub struct BuildError(
 pub struct App {
     router: Router,
     hooks: Arc<Hooks>,
+    verifier: Option<Verifier>,
     directory: Directory,
     accounts: AccountSource,
     metrics: Metrics,
@@ -92,6 +99,12 @@ impl App {
         ));
         let outlet = Outlet::new(producer, kafka);
         let directory = Directory::new(&config.hooks);
+        let (batches, verifier) = (config.hooks.verify_batch > 1)
+            .then(|| {
+                let (waiting, most) = (config.hooks.max_in_flight, config.hooks.verify_batch);
+                signatures::batches(waiting, most, Arc::clone(&clock))
+            })
+            .unzip();
         let hooks = Arc::new(Hooks::new(hooks::Parts {
             config: config.hooks,
             base_url,
@@ -102,7 +115,14 @@ impl App {
             outlet: outlet.clone(),
             clock: Arc::clone(&clock),
             counters: Arc::clone(&counters),
+            batches,
         }));
+        let http = HttpConfig {
+            body_limit_bytes: config.events.max_body_bytes,
+            trusted_hops: config.trusted_hops,
+            ..HttpConfig::default()
+        };
+        let stack = Stack::new(Listener("ingest"), http, metrics.clone());
         let events = Arc::new(EventsApi::new(
             config.events,
             config.trusted_hops,
@@ -111,13 +131,16 @@ impl App {
             clock,
             counters,
         ));
-        let router = hooks::router(Arc::clone(&hooks))
-            .merge(events_api::router(events))
-            .fallback(|| async { Problem::not_found() })
+        // Webhooks go without the common layers: a request id, a span and four metrics per request cost
+        // more than the budget above the floor has room for, and `Hooks` counts its requests itself.
+        let router = stack
+            .apply(events_api::router(events).fallback(|| async { Problem::not_found() }))
+            .merge(hooks::router(Arc::clone(&hooks)))
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed("POST") });
         Ok(Self {
             router,
             hooks,
+            verifier,
             directory,
             accounts,
             metrics,
@@ -130,10 +153,15 @@ impl App {
         let Self {
             router,
             hooks,
+            verifier,
             directory,
             accounts,
             metrics,
         } = self;
+        if let Some(verifier) = verifier {
+            let policy = TaskPolicy::workers(Duration::from_secs(1));
+            lifecycle.spawn("ingest signatures", policy, |token| verifier.run(token));
+        }
         let ready = lifecycle.readiness().check("ingest accounts");
         match accounts {
             AccountSource::Fixed(accounts) => {

@@ -40,6 +40,8 @@ pub struct HooksConfig {
     pub max_in_flight: usize,
     /// How long a body may take to arrive.
     pub body_timeout_ms: u64,
+    /// Ed25519 signatures verified in one go at most; 1 verifies each by itself, where it arrives.
+    pub verify_batch: usize,
     /// What is remembered to recognise a replay.
     pub replay: ReplayConfig,
     /// Networks each carrier publishes as its own, beside those an account allows.
@@ -118,6 +120,7 @@ impl Default for HooksConfig {
             max_body_bytes: 64 * 1024,
             max_in_flight: 4_096,
             body_timeout_ms: 5_000,
+            verify_batch: 64,
             replay: ReplayConfig::default(),
             // https://support.telnyx.com/en/articles/4334722-webhooks; Twilio publishes none.
             networks: BTreeMap::from([(Carrier::Telnyx, vec!["192.76.120.192/27".to_owned()])]),
@@ -194,6 +197,7 @@ impl Config {
                 "hooks.body_timeout_ms",
                 usize::try_from(self.hooks.body_timeout_ms).unwrap_or(usize::MAX),
             ),
+            ("hooks.verify_batch", self.hooks.verify_batch),
             ("hooks.replay.keys", self.hooks.replay.keys),
             (
                 "hooks.replay.window_seconds",

@@ -9,8 +9,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::value::RawValue;
 use voice_http::{Code, Problem};
 
-/// How long a body may take to arrive.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a body may take to arrive; less than the whole request may.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How the events of a batch are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

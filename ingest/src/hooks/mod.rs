@@ -10,6 +10,7 @@ mod admission;
 pub(crate) mod follow;
 pub(crate) mod guard;
 mod replay;
+pub(crate) mod signatures;
 pub(crate) mod verdict;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -29,7 +30,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use voice_http::{TraceParent, client_address};
 use voice_lifecycle::SharedClock;
 use voice_schemas::events::call::{CallEvent, Carrier};
-use voice_telephony::{ContextKeys, HookKind, VerifyError, WebhookRequest};
+use voice_telephony::{ContextKeys, HookKind, VerifyError};
 
 use crate::{
     HooksConfig,
@@ -37,9 +38,10 @@ use crate::{
     events::{CarrierName, Counters, Kept, Outcome},
     outlet::{Letter, Outlet},
 };
-use accounts::{Account, Directory};
+use accounts::{Account, Directory, Reader};
 use admission::{Admission, Admitted};
 use guard::{address, rate::AddressGuard};
+use signatures::{Queue, Signed};
 use verdict::{Keep, Verdict};
 
 /// What a webhook meets and others own, too.
@@ -53,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) outlet: Outlet,
     pub(crate) clock: SharedClock,
     pub(crate) counters: Arc<Counters>,
+    /// Where Ed25519 signatures are verified together; without it, each by itself.
+    pub(crate) batches: Option<Queue>,
 }
 
 /// Everything a webhook meets.
@@ -100,7 +104,7 @@ async fn receive(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let carrier = segments(&parts.uri).and_then(|(carrier, ..)| Carrier::parse(carrier));
-    match hooks.receive(peer, carrier, &parts, body).await {
+    match hooks.receive(peer, carrier, parts, body).await {
         Ok(answer) => answer.into_response(),
         Err(refusal) => {
             hooks
@@ -132,11 +136,10 @@ impl Directory {
 }
 
 /// One webhook under way.
-struct Delivery<'a> {
-    account: &'a Account,
+struct Delivery {
+    signed: Signed,
     kind: HookKind,
-    request: WebhookRequest<'a>,
-    uri: &'a Uri,
+    uri: Uri,
     received_at: DateTime<Utc>,
     began: tokio::time::Instant,
 }
@@ -156,7 +159,7 @@ impl Hooks {
         &self,
         peer: SocketAddr,
         carrier: Option<Carrier>,
-        parts: &request::Parts,
+        mut parts: request::Parts,
         body: Body,
     ) -> Result<Answer, Refusal> {
         let began = tokio::time::Instant::now();
@@ -179,66 +182,73 @@ impl Hooks {
         let _slot = self.slot()?;
         let body = self.read(&parts.headers, body).await?;
         let url = format!("{}{}", self.with.base_url, path_and_query(&parts.uri));
-        let request = WebhookRequest {
-            method: &parts.method,
-            url: &url,
-            headers: &parts.headers,
-            body: &body,
+        let headers = std::mem::take(&mut parts.headers);
+        let signed = Signed {
+            account,
+            url,
+            headers,
+            body,
         };
+        let (signed, verified) = self.verify(signed, received_at).await?;
         let delivery = Delivery {
-            account: &account,
+            signed,
             kind,
-            request,
-            uri: &parts.uri,
+            uri: parts.uri,
             received_at,
             began,
         };
-        match account.verify(&delivery.request, received_at) {
+        match verified {
             Ok(()) => self.understand(&delivery).await?,
             // Authentic, and a replay by its age alone.
             Err(VerifyError::Stale { .. }) => {
-                self.with.counters.webhook(account.carrier.into(), Outcome::Stale)
+                self.with.counters.webhook(delivery.carrier(), Outcome::Stale);
             }
             Err(error) => return Err(Refusal::Signature(error)),
         }
         Ok(delivery.answer())
     }
 
-    async fn understand(&self, delivery: &Delivery<'_>) -> Result<(), Refusal> {
+    /// Ed25519 is worth the detour through the batch, HMAC is not.
+    async fn verify(
+        &self,
+        signed: Signed,
+        now: DateTime<Utc>,
+    ) -> Result<(Signed, Result<(), VerifyError>), Refusal> {
+        match (&self.with.batches, &signed.account.reader) {
+            (Some(queue), Reader::Telnyx(_)) => queue.verify(signed).await.ok_or(Refusal::Busy),
+            _ => {
+                let verified = signed.account.verify(&signed.request(), now);
+                Ok((signed, verified))
+            }
+        }
+    }
+
+    async fn understand(&self, delivery: &Delivery) -> Result<(), Refusal> {
         let Delivery {
-            account,
+            signed,
             kind,
-            request,
             received_at,
             ..
         } = delivery;
-        match verdict::judge(
-            account,
-            *kind,
-            request,
-            &self.with.context,
-            *received_at,
-            *received_at,
-        ) {
+        let (context, at) = (&self.with.context, *received_at);
+        match verdict::judge(&signed.account, *kind, &signed.request(), context, at, at) {
             Verdict::Event(event) => self.store(delivery, *event).await,
             Verdict::Ignored => {
-                self.with
-                    .counters
-                    .webhook(account.carrier.into(), Outcome::Ignored);
+                self.with.counters.webhook(delivery.carrier(), Outcome::Ignored);
                 Ok(())
             }
             Verdict::Keep(keep) => self.keep(delivery, keep).await,
         }
     }
 
-    async fn store(&self, delivery: &Delivery<'_>, mut event: CallEvent) -> Result<(), Refusal> {
-        let carrier = delivery.account.carrier.into();
+    async fn store(&self, delivery: &Delivery, mut event: CallEvent) -> Result<(), Refusal> {
+        let carrier = delivery.carrier();
         match self
             .admission
             .admit(verdict::event_key(&event), delivery.received_at)
         {
             Admitted::First(ticket) => {
-                event.traceparent = traceparent(delivery.request.headers);
+                event.traceparent = traceparent(&delivery.signed.headers);
                 self.with.outlet.call(&event).await?;
                 ticket.stored(delivery.received_at);
                 self.with.counters.stored(carrier, delivery.began.elapsed());
@@ -252,19 +262,19 @@ impl Hooks {
     }
 
     /// Keeps the bytes once, however often the carrier sends them.
-    async fn keep(&self, delivery: &Delivery<'_>, keep: Keep) -> Result<(), Refusal> {
-        let account = delivery.account;
-        let carrier = CarrierName::from(account.carrier);
-        let key = verdict::bytes_key(account, delivery.kind, delivery.request.body);
+    async fn keep(&self, delivery: &Delivery, keep: Keep) -> Result<(), Refusal> {
+        let account = &delivery.signed.account;
+        let carrier = delivery.carrier();
+        let key = verdict::bytes_key(account, delivery.kind, &delivery.signed.body);
         match self.admission.admit(key, delivery.received_at) {
             Admitted::First(ticket) => {
                 let letter = Letter {
-                    path: path_and_query(delivery.uri),
+                    path: path_and_query(&delivery.uri),
                     code: keep.code,
                     detail: &keep.detail,
                     at: delivery.received_at,
                     key: account.id.0.as_bytes(),
-                    body: delivery.request.body,
+                    body: &delivery.signed.body,
                 };
                 self.with.outlet.keep(letter).await?;
                 ticket.stored(delivery.received_at);
@@ -321,9 +331,13 @@ impl Hooks {
     }
 }
 
-impl Delivery<'_> {
+impl Delivery {
+    fn carrier(&self) -> CarrierName {
+        self.signed.account.carrier.into()
+    }
+
     fn answer(&self) -> Answer {
-        match (&self.account.instructions, self.kind) {
+        match (&self.signed.account.instructions, self.kind) {
             // Also for a repetition: the call behind it still waits to be told.
             (Some((kind, document)), HookKind::Voice) => Answer::Instructions(kind, document.clone()),
             _ => Answer::Done,

@@ -257,3 +257,36 @@ async fn an_account_whose_keys_are_unusable_is_unknown_and_the_others_work() {
     );
     assert!((service.metric("ingest_accounts") - 1.0).abs() < f64::EPSILON);
 }
+
+/// Signatures that arrive together are verified together; nobody is judged by their company.
+#[tokio::test]
+async fn forged_deliveries_among_good_ones_are_refused_and_the_good_ones_taken() {
+    for verify_batch in [1, 8] {
+        let (topics, account) = (Topics::create().await, account(telnyx_credentials()));
+        let mut setup = Setup::new(&topics.config, vec![account.clone()]);
+        setup.config.hooks.verify_batch = verify_batch;
+        let service = setup.start().await;
+        let answers = futures::future::join_all((0..48).map(async |number| {
+            let mut bytes = serde_json::to_vec(&telnyx_event("call.answered")).unwrap();
+            let request = service.telnyx_bytes(&account, bytes.clone());
+            let forged = number % 3 == 0;
+            let request = if forged {
+                bytes.push(b' ');
+                request.body(bytes)
+            } else {
+                request
+            };
+            (forged, request.send().await.unwrap().status())
+        }))
+        .await;
+        for (forged, status) in answers {
+            let expected = if forged {
+                StatusCode::FORBIDDEN
+            } else {
+                StatusCode::OK
+            };
+            assert_eq!(status, expected, "in batches of {verify_batch}");
+        }
+        assert_eq!(topics.calls().await.len(), 32);
+    }
+}
