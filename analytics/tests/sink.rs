@@ -1,5 +1,6 @@
 //! The sink on real Kafka and ClickHouse: what it recovers, what it repairs, what it refuses.
 #![allow(clippy::disallowed_methods)] // Tests read the clock.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // A broken set-up ends a test here.
 
 mod support;
 

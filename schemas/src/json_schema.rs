@@ -179,7 +179,8 @@ mod tests {
         added["properties"]["b"]["enum"] = json!(["x", "y", "z"]);
         assert_eq!(breaking_changes(&old, &added), Vec::<String>::new());
 
-        let breaks: [(&str, fn(&mut Value)); 5] = [
+        type Change = fn(&mut Value);
+        let breaks: [(&str, Change); 5] = [
             ("removed", |schema| {
                 schema["properties"].as_object_mut().unwrap().remove("b");
             }),

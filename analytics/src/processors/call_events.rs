@@ -279,6 +279,7 @@ fn within_time(micros: i64, now: DateTime<Utc>) -> Result<(), Reject> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)] // Every batch here has a row.
 mod tests {
     use voice_schemas::{
         CallId, CampaignId, TenantId,

@@ -22,7 +22,7 @@ pub(super) fn missing_runs(offsets: impl Iterator<Item = u64>, present: &[u64]) 
 /// The two halves of a run of at least two rows.
 pub(super) fn halves(run: &Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
     let middle = run.start + run.len() / 2;
-    (run.len() > 1).then(|| (run.start..middle, middle..run.end))
+    (run.len() > 1).then_some((run.start..middle, middle..run.end))
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use rdkafka::{
     },
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
-    error::RDKafkaErrorCode,
     types::RDKafkaErrorCode as Code,
 };
 use voice_schemas::topics::{Retention, Topic};
@@ -80,7 +79,7 @@ impl Admin {
             .map_err(|source| KafkaError::Admin { what: what(), source })?;
         match answer.into_iter().next() {
             None | Some(Ok(_)) => return Ok(Applied::Created),
-            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {}
+            Some(Err((_, Code::TopicAlreadyExists))) => {}
             Some(Err((_, code))) => return Err(KafkaError::Refused { what: what(), code }),
         }
         let change = settings.iter().fold(
@@ -223,10 +222,10 @@ impl Admin {
     }
 }
 
-fn first<T>(
-    answer: Result<Vec<Result<T, (T, RDKafkaErrorCode)>>, rdkafka::error::KafkaError>,
-    what: &str,
-) -> Result<(), KafkaError> {
+/// What the client makes of an answer about several resources.
+type Answers<T> = Result<Vec<Result<T, (T, Code)>>, rdkafka::error::KafkaError>;
+
+fn first<T>(answer: Answers<T>, what: &str) -> Result<(), KafkaError> {
     let answers = answer.map_err(|source| KafkaError::Admin {
         what: what.to_owned(),
         source,

@@ -31,7 +31,7 @@ pub enum Origin {
     },
     /// A request, named by the path it came in on.
     Request {
-        /// The path, without its query.
+        /// The path with its query: what the carrier gives back to us stands there.
         path: String,
     },
 }

@@ -65,7 +65,7 @@ impl Producer {
     pub fn enqueue(
         &self,
         record: &OutboundRecord,
-    ) -> Result<impl Future<Output = Result<Delivery, KafkaError>> + Send + 'static, KafkaError> {
+    ) -> Result<impl Future<Output = Result<Delivery, KafkaError>> + Send + use<>, KafkaError> {
         let mut outbound = FutureRecord::to(&record.topic)
             .key(&record.key)
             .payload(&record.payload);

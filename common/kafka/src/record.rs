@@ -11,6 +11,9 @@ use crate::{Config, KafkaError};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Key and payload of a record.
+pub type KeyAndPayload = (Vec<u8>, Vec<u8>);
+
 /// Key and payload of the record at `offset`, or `None` when the log no longer has it. Blocks.
 ///
 /// # Errors
@@ -20,7 +23,7 @@ pub fn read(
     topic: &str,
     partition: i32,
     offset: i64,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, KafkaError> {
+) -> Result<Option<KeyAndPayload>, KafkaError> {
     let reader: BaseConsumer = config
         .client()
         .set("group.id", config.group("single-record"))

@@ -1,4 +1,5 @@
 //! The consumer loop, the producer, the dead letters and the administrator on a real broker.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // A broken set-up ends a test here.
 
 use std::{
     sync::{
@@ -30,9 +31,17 @@ async fn topic_with(name: &str, records: u32) -> Config {
     let brokers = std::env::var("KAFKA_BROKERS").expect(
         "KAFKA_BROKERS is not set: VOICE_STACK=test deploy/local/stack up, then eval its env (or: make test)",
     );
-    let mut config = Config { brokers, prefix: format!("{name}-{}.", std::process::id()), ..Config::default() };
+    let mut config = Config {
+        brokers,
+        prefix: format!("{name}-{}.", std::process::id()),
+        ..Config::default()
+    };
     config.consumer.drain_deadline_ms = 3_000;
-    Admin::new(&config).unwrap().apply(&ONE_PARTITION, 1).await.unwrap();
+    Admin::new(&config)
+        .unwrap()
+        .apply(&ONE_PARTITION, 1)
+        .await
+        .unwrap();
     let producer = Producer::new(&config).unwrap();
     let mut confirmations = Vec::new();
     for number in 0..records {
@@ -51,7 +60,11 @@ async fn topic_with(name: &str, records: u32) -> Config {
 }
 
 async fn clear(config: &Config) {
-    Admin::new(config).unwrap().delete(&[&config.topic(&ONE_PARTITION)]).await.unwrap();
+    Admin::new(config)
+        .unwrap()
+        .delete(&[&config.topic(&ONE_PARTITION)])
+        .await
+        .unwrap();
 }
 
 fn worker<F, Fut>(life: F) -> impl Fn(Partition) -> WorkerFuture + Send + Sync + 'static
@@ -74,7 +87,10 @@ async fn consume(config: &Config, wanted: usize) -> Vec<u32> {
                 while let Some(chunk) = partition.recv().await {
                     let offsets: Vec<i64> = chunk.records().map(|record| record.offset).collect();
                     let numbers = chunk.records().map(|record| {
-                        std::str::from_utf8(record.payload.unwrap()).unwrap().parse::<u32>().unwrap()
+                        std::str::from_utf8(record.payload.unwrap())
+                            .unwrap()
+                            .parse::<u32>()
+                            .unwrap()
                     });
                     let total = {
                         let mut seen = seen.lock().unwrap();
@@ -94,7 +110,10 @@ async fn consume(config: &Config, wanted: usize) -> Vec<u32> {
     let name = config.topic(&ONE_PARTITION);
     let topics = [name.as_str()];
     let run = consumer::run(config, "readers", &topics, life, stop);
-    tokio::time::timeout(Duration::from_secs(40), run).await.expect("nothing hangs").unwrap();
+    tokio::time::timeout(Duration::from_secs(40), run)
+        .await
+        .expect("nothing hangs")
+        .unwrap();
     Arc::into_inner(seen).unwrap().into_inner().unwrap()
 }
 
@@ -102,14 +121,24 @@ async fn consume(config: &Config, wanted: usize) -> Vec<u32> {
 async fn records_come_in_order_and_a_restart_goes_on_behind_the_committed_frontier() {
     let config = topic_with("restart", 5_000).await;
     let first = consume(&config, 2_000).await;
-    assert_eq!(first, (0..u32::try_from(first.len()).unwrap()).collect::<Vec<_>>());
+    assert_eq!(
+        first,
+        (0..u32::try_from(first.len()).unwrap()).collect::<Vec<_>>()
+    );
     let name = config.topic(&ONE_PARTITION);
     let reader = config.clone();
-    let committed = tokio::task::spawn_blocking(move || Admin::new(&reader).unwrap().committed("readers", &name));
-    assert_eq!(committed.await.unwrap().unwrap()[&0], i64::try_from(first.len()).unwrap());
+    let committed =
+        tokio::task::spawn_blocking(move || Admin::new(&reader).unwrap().committed("readers", &name));
+    assert_eq!(
+        committed.await.unwrap().unwrap()[&0],
+        i64::try_from(first.len()).unwrap()
+    );
     if first.len() < 5_000 {
         let rest = consume(&config, 5_000 - first.len()).await;
-        assert_eq!(rest, (u32::try_from(first.len()).unwrap()..5_000).collect::<Vec<_>>());
+        assert_eq!(
+            rest,
+            (u32::try_from(first.len()).unwrap()..5_000).collect::<Vec<_>>()
+        );
     }
     clear(&config).await;
 }
@@ -137,11 +166,19 @@ async fn the_metadata_of_a_commit_reaches_the_next_owner_although_the_offset_did
                 }
             })
         };
-        consumer::run(&config, "announcers", &[&name], life, stop).await.unwrap();
+        consumer::run(&config, "announcers", &[&name], life, stop)
+            .await
+            .unwrap();
     }
     let found = found.lock().unwrap().clone();
     assert_eq!(found[0], None);
-    assert_eq!(found[1], Some(consumer::Committed { offset: 0, metadata: "intent from 0".to_owned() }));
+    assert_eq!(
+        found[1],
+        Some(consumer::Committed {
+            offset: 0,
+            metadata: "intent from 0".to_owned()
+        })
+    );
     clear(&config).await;
 }
 
@@ -156,14 +193,20 @@ async fn a_worker_that_fails_and_one_that_stalls_end_the_loop_and_say_where() {
         Err("the disk is on fire".into())
     });
     let failed = consumer::run(&config, "failing", &[&name], failing, CancellationToken::new()).await;
-    assert!(matches!(&failed, Err(KafkaError::Worker { partition: 0, reason, .. }) if reason.contains("on fire")), "{failed:?}");
+    assert!(
+        matches!(&failed, Err(KafkaError::Worker { partition: 0, reason, .. }) if reason.contains("on fire")),
+        "{failed:?}"
+    );
 
     let stalling = worker(|mut partition: Partition| async move {
         partition.recv().await;
         std::future::pending().await
     });
     let stalled = consumer::run(&config, "stalling", &[&name], stalling, CancellationToken::new()).await;
-    assert!(matches!(&stalled, Err(KafkaError::Stalled { partition: 0, .. })), "{stalled:?}");
+    assert!(
+        matches!(&stalled, Err(KafkaError::Stalled { partition: 0, .. })),
+        "{stalled:?}"
+    );
     clear(&config).await;
 }
 
@@ -190,7 +233,10 @@ async fn a_worker_that_says_it_waits_is_not_taken_for_stalled_and_holds_no_more_
                     held.push(more);
                     partition.waiting();
                 }
-                most.store(held.iter().flatten().map(consumer::Chunk::len).sum(), Ordering::Relaxed);
+                most.store(
+                    held.iter().flatten().map(consumer::Chunk::len).sum(),
+                    Ordering::Relaxed,
+                );
                 total.fetch_add(most.load(Ordering::Relaxed), Ordering::Relaxed);
                 let last = |chunk: &consumer::Chunk| chunk.records().last().map_or(0, |record| record.offset);
                 let reached = held.iter().flatten().map(last).max().unwrap_or(0);
@@ -208,9 +254,15 @@ async fn a_worker_that_says_it_waits_is_not_taken_for_stalled_and_holds_no_more_
     };
     let topics = [name.as_str()];
     let run = consumer::run(&config, "slow", &topics, life, stop);
-    tokio::time::timeout(Duration::from_secs(60), run).await.expect("resumes after the pause").unwrap();
+    tokio::time::timeout(Duration::from_secs(60), run)
+        .await
+        .expect("resumes after the pause")
+        .unwrap();
     // One turn of the loop may go over the budget before it pauses; sixty thousand would be no budget.
-    assert!((4_000..=4_000 + 17_408).contains(&most.load(Ordering::Relaxed)), "{most:?}");
+    assert!(
+        (4_000..=4_000 + 17_408).contains(&most.load(Ordering::Relaxed)),
+        "{most:?}"
+    );
     assert_eq!(total.load(Ordering::Relaxed), 60_000);
     clear(&config).await;
 }
@@ -218,10 +270,18 @@ async fn a_worker_that_says_it_waits_is_not_taken_for_stalled_and_holds_no_more_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_keeps_its_bytes_and_origin_and_is_replayed_to_where_it_came_from() {
     let config = topic_with("letters", 0).await;
-    Admin::new(&config).unwrap().apply(&topics::DEAD_LETTERS, 1).await.unwrap();
+    Admin::new(&config)
+        .unwrap()
+        .apply(&topics::DEAD_LETTERS, 1)
+        .await
+        .unwrap();
     let producer = Producer::new(&config).unwrap();
     let letter = DeadLetter {
-        origin: Origin::Record { topic: config.topic(&ONE_PARTITION), partition: 0, offset: 17 },
+        origin: Origin::Record {
+            topic: config.topic(&ONE_PARTITION),
+            partition: 0,
+            offset: 17,
+        },
         stage: "sink.call_events".to_owned(),
         code: "malformed".to_owned(),
         detail: "not an event".to_owned(),
@@ -240,11 +300,19 @@ async fn a_dead_letter_keeps_its_bytes_and_origin_and_is_replayed_to_where_it_ca
     .unwrap();
     assert_eq!(kept.iter().map(|one| &one.letter).collect::<Vec<_>>(), [&letter]);
 
-    let written = dead_letters::replay(&producer, kept.remove(0)).await.unwrap().unwrap();
+    let written = dead_letters::replay(&producer, kept.remove(0))
+        .await
+        .unwrap()
+        .unwrap();
     let (reader, name) = (config.clone(), config.topic(&ONE_PARTITION));
-    let read = tokio::task::spawn_blocking(move || record::read(&reader, &name, written.partition, written.offset));
+    let read =
+        tokio::task::spawn_blocking(move || record::read(&reader, &name, written.partition, written.offset));
     assert_eq!(read.await.unwrap().unwrap(), Some((letter.key, letter.payload)));
-    Admin::new(&config).unwrap().delete(&[&config.topic(&topics::DEAD_LETTERS)]).await.unwrap();
+    Admin::new(&config)
+        .unwrap()
+        .delete(&[&config.topic(&topics::DEAD_LETTERS)])
+        .await
+        .unwrap();
     clear(&config).await;
 }
 
@@ -253,7 +321,10 @@ async fn a_topic_is_created_once_and_only_ever_grows() {
     let config = topic_with("topics", 0).await;
     let admin = Admin::new(&config).unwrap();
     assert_eq!(admin.apply(&ONE_PARTITION, 1).await.unwrap(), Applied::Kept);
-    let wider = Topic { partitions: 3, ..ONE_PARTITION };
+    let wider = Topic {
+        partitions: 3,
+        ..ONE_PARTITION
+    };
     assert_eq!(admin.apply(&wider, 1).await.unwrap(), Applied::Grown { from: 1 });
     assert_eq!(admin.apply(&ONE_PARTITION, 1).await.unwrap(), Applied::Kept);
     clear(&config).await;
@@ -261,10 +332,18 @@ async fn a_topic_is_created_once_and_only_ever_grows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_not_there_is_an_error_within_the_delivery_time_out() {
-    let mut config = Config { brokers: "127.0.0.1:9".to_owned(), ..Config::default() };
+    let mut config = Config {
+        brokers: "127.0.0.1:9".to_owned(),
+        ..Config::default()
+    };
     config.producer.delivery_timeout_ms = 500;
     let producer = Producer::new(&config).unwrap();
-    let record = OutboundRecord { topic: "anything".to_owned(), ..OutboundRecord::default() };
-    let sent = tokio::time::timeout(Duration::from_secs(10), producer.send(&record)).await.expect("in time");
+    let record = OutboundRecord {
+        topic: "anything".to_owned(),
+        ..OutboundRecord::default()
+    };
+    let sent = tokio::time::timeout(Duration::from_secs(10), producer.send(&record))
+        .await
+        .expect("in time");
     assert!(matches!(sent, Err(KafkaError::NotConfirmed { .. })), "{sent:?}");
 }

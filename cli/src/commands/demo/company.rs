@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn there_is_a_zone_where_a_day_has_just_ended_at_any_hour() {
         for hour in 0..24 {
-            let now = format!("2026-11-21T{hour:02}:41:00Z").parse().unwrap();
+            let now: DateTime<Utc> = format!("2026-11-21T{hour:02}:41:00Z").parse().unwrap();
             assert_eq!(now.with_timezone(&zone_after_midnight(now)).hour(), 0, "{hour}");
         }
     }
