@@ -11,6 +11,7 @@ demo: ## A whole simulated shift through the real pipeline, to reports and a gre
 	@eval "$$($(STACK) env)" && ./target/debug/voice demo $(DEMO)
 
 test: lint stack-test ## Everything CI runs.
+	@cargo test --workspace --no-run
 	@eval "$$(VOICE_STACK=test $(STACK) env)" && cargo test --workspace --no-fail-fast
 
 stack-test:

@@ -6,7 +6,13 @@ use clap::{Args, Parser, Subcommand};
 
 /// Voice by Kraliki: an AI call-centre platform.
 #[derive(Debug, Parser)]
-#[command(name = "voice", version, about, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "voice",
+    version,
+    about,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -116,6 +122,15 @@ pub enum Bench {
     Ingest(BenchArgs),
     /// Rows per second from Kafka to ClickHouse, beside ClickHouse's own Kafka engine.
     Sink(BenchArgs),
+    /// Draw docs/benchmarks.md from the files in docs/benchmarks.
+    Docs,
+    /// A process of the ingest bench: a server to be measured, or who asks it.
+    #[command(hide = true)]
+    Part {
+        /// Which one.
+        #[command(subcommand)]
+        part: BenchPart,
+    },
 }
 
 /// How to measure.
@@ -130,4 +145,38 @@ pub struct BenchArgs {
     /// Also write the figures to this file.
     #[arg(long)]
     pub json: Option<PathBuf>,
+}
+
+/// The processes of the ingest bench.
+#[derive(Debug, Subcommand)]
+pub enum BenchPart {
+    /// The ingest service with two accounts of its own.
+    Service,
+    /// A handler that checks the signature, appends the body and answers, and no more.
+    Floor,
+    /// The carriers.
+    Carrier(CarrierArgs),
+}
+
+/// What the carriers of the ingest bench send.
+#[derive(Debug, Args)]
+pub struct CarrierArgs {
+    /// Where the server listens: `127.0.0.1:8080`.
+    #[arg(long)]
+    pub at: String,
+    /// `telnyx` or `twilio`.
+    #[arg(long)]
+    pub carrier: String,
+    /// Webhooks.
+    #[arg(long)]
+    pub count: u64,
+    /// The number of the first one; equal numbers are the same webhook.
+    #[arg(long)]
+    pub first: u64,
+    /// Webhooks per second; as fast as they are answered when absent.
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// Connections.
+    #[arg(long, default_value_t = 64)]
+    pub connections: usize,
 }

@@ -45,7 +45,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
     let settings = Settings::load()?;
     let mut faults = settings.faults();
-    if matches!(command, Command::All | Command::Ingest | Command::Analytics | Command::Scheduler) {
+    if matches!(
+        command,
+        Command::All | Command::Ingest | Command::Analytics | Command::Scheduler
+    ) {
         faults.extend(settings.key_faults());
     }
     if !faults.is_empty() {

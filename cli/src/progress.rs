@@ -7,7 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// A bar that counts to `length`, headed by `what`.
 pub fn bar(length: u64, what: impl Into<Cow<'static, str>>) -> ProgressBar {
     let bar = ProgressBar::new(length);
-    if let Ok(style) = ProgressStyle::with_template("{msg:28} {bar:40.green/dim} {pos:>7}/{len} {elapsed:>4}") {
+    if let Ok(style) = ProgressStyle::with_template("{msg:28} {bar:40.green/dim} {pos:>7}/{len} {elapsed:>4}")
+    {
         bar.set_style(style);
     }
     bar.set_message(what);

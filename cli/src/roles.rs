@@ -83,27 +83,43 @@ pub async fn start(settings: Settings, roles: &[Role]) -> anyhow::Result<Started
         commit: option_env!("VOICE_COMMIT").unwrap_or("unknown"),
     });
     let readiness = Readiness::new();
-    let lifecycle = Lifecycle::new(readiness.clone(), Duration::from_millis(settings.ops.readiness_delay_ms));
+    let lifecycle = Lifecycle::new(
+        readiness.clone(),
+        Duration::from_millis(settings.ops.readiness_delay_ms),
+    );
     let clock = SystemClock::shared();
     let sealer = Arc::new(settings.secrets.sealer().map_err(anyhow::Error::msg)?);
     let context = Arc::new(settings.secrets.context_keys().map_err(anyhow::Error::msg)?);
     let producer = Producer::new(&settings.kafka)?;
     let clickhouse = ClickHouse::new(&settings.clickhouse);
-    let worker = Database::connect(&settings.postgres, DatabaseRole::Worker).await.context("connecting to Postgres")?;
+    let worker = Database::connect(&settings.postgres, DatabaseRole::Worker)
+        .await
+        .context("connecting to Postgres")?;
 
-    let ops = TcpListener::bind(settings.ops.listen).await.with_context(|| format!("ops: {}", settings.ops.listen))?;
+    let ops = TcpListener::bind(settings.ops.listen)
+        .await
+        .with_context(|| format!("ops: {}", settings.ops.listen))?;
     let router = voice_http::ops_router(readiness, metrics.clone());
-    lifecycle.spawn("ops listener", TaskPolicy::background(Duration::from_secs(2)), |stop| {
-        voice_http::serve(ops, router, stop)
-    });
+    lifecycle.spawn(
+        "ops listener",
+        TaskPolicy::background(Duration::from_secs(2)),
+        |stop| voice_http::serve(ops, router, stop),
+    );
 
-    let mut started =
-        Started { lifecycle: lifecycle.clone(), ingest: None, scheduler: None, producer: producer.clone(), clock: clock.clone() };
+    let mut started = Started {
+        lifecycle: lifecycle.clone(),
+        ingest: None,
+        scheduler: None,
+        producer: producer.clone(),
+        clock: clock.clone(),
+    };
     for role in roles {
         match role {
             Role::Ingest => {
                 let listen = settings.ingest.listen;
-                let listener = TcpListener::bind(listen).await.with_context(|| format!("ingest: {listen}"))?;
+                let listener = TcpListener::bind(listen)
+                    .await
+                    .with_context(|| format!("ingest: {listen}"))?;
                 started.ingest = Some(Url::parse(&format!("http://{}", listener.local_addr()?))?);
                 let deps = voice_ingest::Deps {
                     clock: clock.clone(),
@@ -139,7 +155,13 @@ pub async fn start(settings: Settings, roles: &[Role]) -> anyhow::Result<Started
                 started.scheduler = Some(app.clone());
                 app.spawn(&lifecycle);
                 let relay = Database::connect(&settings.postgres, DatabaseRole::Relay).await?;
-                outbox::spawn(&lifecycle, relay, producer.clone(), settings.kafka.clone(), metrics.clone());
+                outbox::spawn(
+                    &lifecycle,
+                    relay,
+                    producer.clone(),
+                    settings.kafka.clone(),
+                    metrics.clone(),
+                );
             }
         }
     }
@@ -161,14 +183,21 @@ async fn carriers(database: &Database, sealer: &Sealer) -> anyhow::Result<Carrie
     let loaded = accounts::load_all(database, sealer).await?;
     let mut clients: HashMap<(TenantId, Carrier), Arc<dyn CarrierClient>> = HashMap::new();
     for account in &loaded.accounts {
-        clients.insert((account.tenant, account.credentials.carrier()), client(&http, account)?);
+        clients.insert(
+            (account.tenant, account.credentials.carrier()),
+            client(&http, account)?,
+        );
     }
     Ok(CarrierMap(clients))
 }
 
 fn client(http: &reqwest::Client, account: &ProviderAccount) -> anyhow::Result<Arc<dyn CarrierClient>> {
     Ok(match &account.credentials {
-        Credentials::Twilio { account_sid, auth_token, .. } => {
+        Credentials::Twilio {
+            account_sid,
+            auth_token,
+            ..
+        } => {
             let config = twilio::Config {
                 account_sid: account_sid.clone(),
                 user: account_sid.clone(),
@@ -178,7 +207,11 @@ fn client(http: &reqwest::Client, account: &ProviderAccount) -> anyhow::Result<A
             };
             Arc::new(twilio::Client::new(http.clone(), config))
         }
-        Credentials::Telnyx { api_key, connection_id, .. } => {
+        Credentials::Telnyx {
+            api_key,
+            connection_id,
+            ..
+        } => {
             let config = telnyx::Config {
                 api_key: api_key.clone(),
                 connection_id: connection_id.clone(),

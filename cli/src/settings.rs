@@ -92,9 +92,8 @@ impl SecretsConfig {
     /// # Errors
     /// When there is no key or one of them is not 32 bytes in base64.
     pub fn sealer(&self) -> Result<Sealer, String> {
-        Sealer::new(&self.master_keys).map_err(|error| {
-            format!("secrets.master_keys: {error}; make one with `openssl rand -base64 32`")
-        })
+        Sealer::new(&self.master_keys)
+            .map_err(|error| format!("secrets.master_keys: {error}; make one with `openssl rand -base64 32`"))
     }
 
     /// What opens and seals call contexts.
@@ -108,7 +107,9 @@ impl SecretsConfig {
                 .ok()
                 .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
                 .map(ContextKey::new)
-                .ok_or_else(|| format!("secrets.{name} must be 32 bytes in base64: `openssl rand -base64 32`"))
+                .ok_or_else(|| {
+                    format!("secrets.{name} must be 32 bytes in base64: `openssl rand -base64 32`")
+                })
         };
         let current = key("context_key", &self.context_key)?;
         Ok(match &self.context_key_previous {
@@ -130,10 +131,22 @@ impl Settings {
         }
         Self::read(
             &sources
-                .merge(Env::raw().only(&["KAFKA_BROKERS"]).map(|_| "kafka.brokers".into()))
+                .merge(
+                    Env::raw()
+                        .only(&["KAFKA_BROKERS"])
+                        .map(|_| "kafka.brokers".into()),
+                )
                 .merge(Env::raw().only(&["DATABASE_URL"]).map(|_| "postgres.url".into()))
-                .merge(Env::raw().only(&["CLICKHOUSE_URL"]).map(|_| "clickhouse.url".into()))
-                .merge(Env::prefixed("VOICE_").filter(|key| key.as_str().contains("__")).split("__")),
+                .merge(
+                    Env::raw()
+                        .only(&["CLICKHOUSE_URL"])
+                        .map(|_| "clickhouse.url".into()),
+                )
+                .merge(
+                    Env::prefixed("VOICE_")
+                        .filter(|key| key.as_str().contains("__"))
+                        .split("__"),
+                ),
         )
     }
 
@@ -180,7 +193,10 @@ impl Settings {
     /// What is wrong with the keys. Roles need them; most operator commands do not.
     #[must_use]
     pub fn key_faults(&self) -> Vec<String> {
-        [self.secrets.sealer().err(), self.secrets.context_keys().err()].into_iter().flatten().collect()
+        [self.secrets.sealer().err(), self.secrets.context_keys().err()]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 
@@ -209,12 +225,16 @@ mod tests {
     #[test]
     fn every_fault_is_named_at_once() {
         let wrong = "[kafka]\nbrokers = 7\n[clickhouse]\nlinger = 1\n[ops]\nlisten = 'here'\n";
-        let Err(Faults(faults)) = Settings::read(&Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(wrong)))
+        let Err(Faults(faults)) =
+            Settings::read(&Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(wrong)))
         else {
             panic!("accepted");
         };
         for section in ["kafka", "clickhouse", "ops"] {
-            assert!(faults.iter().any(|fault| fault.starts_with(section)), "{section} is missing in {faults:?}");
+            assert!(
+                faults.iter().any(|fault| fault.starts_with(section)),
+                "{section} is missing in {faults:?}"
+            );
         }
     }
 }

@@ -26,11 +26,19 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     let mut sound = true;
     for (part, faults) in findings {
         sound &= faults.is_empty();
-        let state = if faults.is_empty() { "sound".to_owned() } else { faults.join("\n") };
+        let state = if faults.is_empty() {
+            "sound".to_owned()
+        } else {
+            faults.join("\n")
+        };
         rows.add_row([part.to_owned(), state]);
     }
     println!("{rows}");
-    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn kafka(settings: &Settings) -> Vec<String> {
@@ -60,7 +68,10 @@ async fn postgres(settings: &Settings) -> Vec<String> {
         Ok(status) => {
             let mut faults = Vec::new();
             if !status.pending.is_empty() {
-                faults.push(format!("{} migration(s) are pending: run `voice migrate`", status.pending.len()));
+                faults.push(format!(
+                    "{} migration(s) are pending: run `voice migrate`",
+                    status.pending.len()
+                ));
             }
             if !status.edited.is_empty() || !status.unknown.is_empty() {
                 faults.push("the database was migrated by another release than this one".to_owned());
@@ -77,7 +88,10 @@ async fn postgres(settings: &Settings) -> Vec<String> {
 async fn clickhouse(settings: &Settings) -> Vec<String> {
     match voice_clickhouse::migrate::pending(&ClickHouse::new(&settings.clickhouse)).await {
         Ok(pending) if pending.is_empty() => Vec::new(),
-        Ok(pending) => vec![format!("{} migration(s) are pending: run `voice migrate`", pending.len())],
+        Ok(pending) => vec![format!(
+            "{} migration(s) are pending: run `voice migrate`",
+            pending.len()
+        )],
         Err(error) => vec![error.to_string()],
     }
 }

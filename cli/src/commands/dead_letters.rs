@@ -36,7 +36,9 @@ pub async fn run(settings: &Settings, action: DeadLettersAction) -> anyhow::Resu
             println!("{rows}\n{} dead letters", letters.len());
             Ok(ExitCode::SUCCESS)
         }
-        DeadLettersAction::Replay(selection) => replay_all(settings, select(settings, selection).await?).await,
+        DeadLettersAction::Replay(selection) => {
+            replay_all(settings, select(settings, selection).await?).await
+        }
     }
 }
 
@@ -45,8 +47,14 @@ async fn select(settings: &Settings, selection: Selection) -> anyhow::Result<Vec
     let read = move || {
         let wanted = |kept: &Kept| {
             let place = format!("{}@{}", kept.at.partition, kept.at.offset);
-            selection.code.as_ref().is_none_or(|code| *code == kept.letter.code)
-                && selection.stage.as_ref().is_none_or(|stage| *stage == kept.letter.stage)
+            selection
+                .code
+                .as_ref()
+                .is_none_or(|code| *code == kept.letter.code)
+                && selection
+                    .stage
+                    .as_ref()
+                    .is_none_or(|stage| *stage == kept.letter.stage)
                 && selection.at.as_ref().is_none_or(|at| *at == place)
         };
         let mut letters = Vec::new();
@@ -67,7 +75,10 @@ async fn replay_all(settings: &Settings, letters: Vec<Kept>) -> anyhow::Result<E
     for kept in letters {
         let place = format!("{}@{}", kept.at.partition, kept.at.offset);
         let outcome = match &kept.letter.origin {
-            Origin::Record { .. } => replay(&producer, kept).await.map(|_| "in its topic again".to_owned()).map_err(anyhow::Error::from),
+            Origin::Record { .. } => replay(&producer, kept)
+                .await
+                .map(|_| "in its topic again".to_owned())
+                .map_err(anyhow::Error::from),
             Origin::Request { .. } => {
                 if webhooks.is_none() {
                     webhooks = Some(redeliver(settings, producer.clone()).await?);
@@ -93,7 +104,11 @@ async fn replay_all(settings: &Settings, letters: Vec<Kept>) -> anyhow::Result<E
             }
         }
     }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn redeliver(settings: &Settings, producer: Producer) -> anyhow::Result<Redeliver> {

@@ -21,16 +21,22 @@ pub async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
 
 /// Brings Postgres to the schema of this release: the platform's tables, then the job queue's.
 pub async fn postgres(settings: &Settings) -> anyhow::Result<Vec<&'static str>> {
-    let applied = voice_postgres::migrate::run(&settings.postgres.url).await.context("migrating Postgres")?;
-    voice_scheduler::migrate(&settings.postgres.url).await.context("migrating the job queue")?;
+    let applied = voice_postgres::migrate::run(&settings.postgres.url)
+        .await
+        .context("migrating Postgres")?;
+    voice_scheduler::migrate(&settings.postgres.url)
+        .await
+        .context("migrating the job queue")?;
     Ok(applied)
 }
 
 /// Brings ClickHouse to the schema of this release.
 pub async fn clickhouse(settings: &Settings) -> anyhow::Result<Vec<&'static str>> {
     let mut applied = Vec::new();
-    voice_clickhouse::migrate::apply(&ClickHouse::new(&settings.clickhouse), |migration| applied.push(migration.name))
-        .await
-        .context("migrating ClickHouse")?;
+    voice_clickhouse::migrate::apply(&ClickHouse::new(&settings.clickhouse), |migration| {
+        applied.push(migration.name)
+    })
+    .await
+    .context("migrating ClickHouse")?;
     Ok(applied)
 }

@@ -30,7 +30,10 @@ pub async fn apply(settings: &Settings, replication: i32) -> anyhow::Result<Vec<
     let admin = Admin::new(&settings.kafka)?;
     let mut done = Vec::new();
     for topic in topics::ALL {
-        done.push((settings.kafka.topic(topic), admin.apply(topic, replication).await?));
+        done.push((
+            settings.kafka.topic(topic),
+            admin.apply(topic, replication).await?,
+        ));
     }
     Ok(done)
 }
@@ -42,7 +45,12 @@ fn list(settings: &Settings) -> anyhow::Result<()> {
         let name = settings.kafka.topic(topic);
         let marks = admin.watermarks(&name)?;
         let records: i64 = marks.values().map(|marks| marks.high - marks.low).sum();
-        rows.add_row([name, topic.key.to_owned(), marks.len().to_string(), records.to_string()]);
+        rows.add_row([
+            name,
+            topic.key.to_owned(),
+            marks.len().to_string(),
+            records.to_string(),
+        ]);
     }
     println!("{rows}");
     Ok(())

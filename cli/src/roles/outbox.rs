@@ -12,10 +12,17 @@ use voice_telemetry::Metrics;
 
 /// Starts the relay.
 pub fn spawn(lifecycle: &Lifecycle, database: Database, producer: Producer, kafka: Config, metrics: Metrics) {
-    let relay = Relay::new(database, ToKafka { producer, kafka }, RelayConfig::default(), metrics);
-    lifecycle.spawn("outbox relay", TaskPolicy::background(Duration::from_secs(10)), |stop| async move {
-        relay.run(stop).await
-    });
+    let relay = Relay::new(
+        database,
+        ToKafka { producer, kafka },
+        RelayConfig::default(),
+        metrics,
+    );
+    lifecycle.spawn(
+        "outbox relay",
+        TaskPolicy::background(Duration::from_secs(10)),
+        |stop| async move { relay.run(stop).await },
+    );
 }
 
 struct ToKafka {
@@ -28,7 +35,11 @@ impl Publish for ToKafka {
         let unavailable = |error: KafkaError| PublishError::Unavailable(error.to_string());
         let mut confirmations = Vec::with_capacity(records.len());
         for record in records {
-            let headers = record.headers.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
+            let headers = record
+                .headers
+                .into_iter()
+                .map(|(name, value)| (name, value.into_bytes()))
+                .collect();
             let outbound = OutboundRecord {
                 topic: format!("{}{}", self.kafka.prefix, record.topic),
                 key: record.key.into_bytes(),

@@ -16,6 +16,8 @@ use voice_schemas::topics::{Retention, Topic};
 use crate::{Config, KafkaError};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
+const ELECTION_TRIES: u32 = 20;
+const ELECTION_WAIT: Duration = Duration::from_millis(250);
 
 /// What [`Admin::apply`] did to a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,24 +160,40 @@ impl Admin {
             .collect())
     }
 
-    /// What every partition of a topic holds. Blocks on the network.
+    /// What every partition of a topic holds. Blocks on the network, and for a moment on an election.
     ///
     /// # Errors
     /// When the cluster cannot be reached.
     pub fn watermarks(&self, name: &str) -> Result<BTreeMap<i32, Watermarks>, KafkaError> {
         self.partitions(name)?
             .into_iter()
-            .map(|partition| {
-                let (low, high) =
-                    self.observer
-                        .fetch_watermarks(name, partition, TIMEOUT)
-                        .map_err(|source| KafkaError::Admin {
-                            what: format!("reading the offsets of {name}"),
-                            source,
-                        })?;
-                Ok((partition, Watermarks { low, high }))
-            })
+            .map(|partition| Ok((partition, self.watermarks_of(name, partition)?)))
             .collect()
+    }
+
+    fn watermarks_of(&self, name: &str, partition: i32) -> Result<Watermarks, KafkaError> {
+        let mut tries = 0;
+        loop {
+            match self.observer.fetch_watermarks(name, partition, TIMEOUT) {
+                Ok((low, high)) => return Ok(Watermarks { low, high }),
+                // A partition that was just created or moved has no leader yet.
+                Err(source)
+                    if tries < ELECTION_TRIES
+                        && source.rdkafka_error_code().is_some_and(|code| {
+                            matches!(code, Code::NotLeaderForPartition | Code::LeaderNotAvailable)
+                        }) =>
+                {
+                    tries += 1;
+                    std::thread::park_timeout(ELECTION_WAIT);
+                }
+                Err(source) => {
+                    return Err(KafkaError::Admin {
+                        what: format!("reading the offsets of {name}"),
+                        source,
+                    });
+                }
+            }
+        }
     }
 
     /// The next offset a group reads, by partition; partitions it never committed are missing. Blocks.

@@ -63,11 +63,17 @@ pub struct Company {
 
 impl Company {
     /// Founds a company: writes its tenant and its accounts, whose REST API is at `carrier`.
-    pub async fn found(settings: &Settings, carrier: &Url, seed: u64, now: DateTime<Utc>) -> anyhow::Result<Self> {
+    pub async fn found(
+        settings: &Settings,
+        carrier: &Url,
+        seed: u64,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Self> {
         let tenant = TenantId::random();
         let zone = zone_after_midnight(now);
         let today = now.with_timezone(&zone).date_naive();
-        let began = now - chrono::TimeDelta::seconds(i64::from(now.with_timezone(&zone).num_seconds_from_midnight()));
+        let began =
+            now - chrono::TimeDelta::seconds(i64::from(now.with_timezone(&zone).num_seconds_from_midnight()));
         let owner = Database::connect(&settings.postgres, Role::Owner).await?;
         let sealer = settings.secrets.sealer().map_err(anyhow::Error::msg)?;
         let name = "Demo Call Centre".to_owned();
@@ -97,7 +103,14 @@ impl Company {
             accounts::upsert(&owner, &sealer, tenant, &written).await?;
             opened.push(account);
         }
-        Ok(Self { tenant, name, zone, day: today.pred_opt().unwrap_or(today), today: began, accounts: opened })
+        Ok(Self {
+            tenant,
+            name,
+            zone,
+            day: today.pred_opt().unwrap_or(today),
+            today: began,
+            accounts: opened,
+        })
     }
 }
 
@@ -118,7 +131,10 @@ fn credentials(account: &Account) -> Credentials {
 }
 
 fn zone_after_midnight(now: DateTime<Utc>) -> Tz {
-    ZONES.into_iter().find(|zone| now.with_timezone(zone).hour() == 0).unwrap_or(Tz::UTC)
+    ZONES
+        .into_iter()
+        .find(|zone| now.with_timezone(zone).hour() == 0)
+        .unwrap_or(Tz::UTC)
 }
 
 /// Gives the process keys where it has none. They are kept beside the other local files, so that a later
@@ -145,14 +161,19 @@ fn kept(path: &std::path::Path) -> anyhow::Result<SecretString> {
     let mut bits = [0_u8; 32];
     rand::fill(&mut bits);
     let fresh = BASE64.encode(bits);
-    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+    match std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
         Ok(mut file) => {
             file.write_all(fresh.as_bytes())?;
             Ok(SecretString::from(fresh))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Ok(SecretString::from(std::fs::read_to_string(path)?.trim().to_owned()))
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(SecretString::from(
+            std::fs::read_to_string(path)?.trim().to_owned(),
+        )),
         Err(error) => Err(error.into()),
     }
 }

@@ -11,7 +11,7 @@ mod report;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -19,7 +19,7 @@ use voice_analytics::audit::Scope;
 use voice_clickhouse::ClickHouse;
 use voice_lifecycle::{Clock as _, Readiness, SystemClock};
 use voice_simulator::{
-    Faults, FactSet, Simulator,
+    FactSet, Faults, Simulator,
     plan::{LogNormal, PlannedCall, Shift},
     player::{Observer, PlayOptions, Progress, Tally},
     twin::{Twin, serve_twin},
@@ -54,8 +54,12 @@ pub async fn run(mut settings: Settings, args: DemoArgs) -> anyhow::Result<ExitC
     let now = SystemClock.now();
     let company = Company::found(&settings, &carrier, args.seed, now).await?;
     let context = Arc::new(settings.secrets.context_keys().map_err(anyhow::Error::msg)?);
-    let simulator =
-        Simulator::new(shift(&args, &company, now), faults(), company.accounts.clone(), Arc::clone(&context))?;
+    let simulator = Simulator::new(
+        shift(&args, &company),
+        faults(),
+        company.accounts.clone(),
+        Arc::clone(&context),
+    )?;
 
     let started = roles::start(settings.clone(), &Role::ALL).await?;
     let stop = CancellationToken::new();
@@ -90,7 +94,11 @@ pub async fn run(mut settings: Settings, args: DemoArgs) -> anyhow::Result<ExitC
     started.finish().await;
     serving.await?.context("the carrier twin")?;
     let clean = outcome.is_clean() && report.code() == 0;
-    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// What a demo sets differently: keys of its own, free ports, quiet logs, a watchdog that is in a hurry.
@@ -113,16 +121,22 @@ fn prepare(settings: &mut Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn shift(args: &DemoArgs, company: &Company, now: DateTime<Utc>) -> Shift {
-    let mut shift = Shift::new(args.seed, args.calls, now);
+fn shift(args: &DemoArgs, company: &Company) -> Shift {
+    // From eight in the morning to eight in the evening of the day that has just ended.
+    let mut shift = Shift::new(args.seed, args.calls, company.today - TimeDelta::hours(16));
     // A dialler that keeps well below the legal ceiling of three abandoned calls in a hundred.
     shift.abandoned_share = 0.006;
     shift.agent_wait_ms = LogNormal::new(450.0, 0.5, 80, 6_000);
-    shift.within_a_day(company.today, now)
+    shift
 }
 
 fn faults() -> Faults {
-    Faults { duplicates: 0.02, reordered: 0.03, terminal_loss: 0.01, ..Faults::default() }
+    Faults {
+        duplicates: 0.02,
+        reordered: 0.03,
+        terminal_loss: 0.01,
+        ..Faults::default()
+    }
 }
 
 async fn ready(readiness: &Readiness) -> anyhow::Result<()> {
@@ -151,9 +165,14 @@ impl Observer for Bar {
 async fn play(simulator: &Simulator, started: &Started, calls: u64) -> anyhow::Result<Tally> {
     let ingest = started.ingest.clone().context("ingest is not running")?;
     let http = reqwest::Client::builder().build()?;
-    let target = Target { connect: ingest, public: Url::parse("http://127.0.0.1:8080")? };
+    let target = Target {
+        connect: ingest,
+        public: Url::parse("http://127.0.0.1:8080")?,
+    };
     let bar = Bar(progress::bar(calls, "calls"));
-    let tally = simulator.play(&http, &target, &PlayOptions::default(), &started.clock, &bar).await?;
+    let tally = simulator
+        .play(&http, &target, &PlayOptions::default(), &started.clock, &bar)
+        .await?;
     bar.0.finish();
     Ok(tally)
 }
@@ -169,7 +188,10 @@ async fn settle(
     let wheel = progress::wheel("waiting for the tables");
     let deadline = tokio::time::Instant::now() + PATIENCE;
     // Everything a demo plays is over, so no call of its tenant may lack its end.
-    let scope = Scope { tenant: Some(company.tenant), silent_for_seconds: 0 };
+    let scope = Scope {
+        tenant: Some(company.tenant),
+        silent_for_seconds: 0,
+    };
     loop {
         let audit = voice_analytics::audit::run(&settings.kafka, clickhouse, scope).await?;
         let outcome = Outcome::take(settings, clickhouse, company, &played, audit, before).await?;

@@ -57,11 +57,18 @@ impl Outcome {
         before: i64,
     ) -> anyhow::Result<Self> {
         let figures = clickhouse
-            .row("reading the demo's figures", include_str!("figures.sql"), |query| {
-                query.param("tenant", company.tenant.0)
-            })
+            .row(
+                "reading the demo's figures",
+                include_str!("figures.sql"),
+                |query| query.param("tenant", company.tenant.0),
+            )
             .await?;
-        Ok(Self { played: played.clone(), figures, audit, in_kafka: in_kafka(settings)? - before })
+        Ok(Self {
+            played: played.clone(),
+            figures,
+            audit,
+            in_kafka: in_kafka(settings)? - before,
+        })
     }
 
     /// What is, beside what the simulated carriers know it should be.
@@ -69,13 +76,25 @@ impl Outcome {
         let total = self.audit.total();
         let sent = self.played.expected.event_count() + self.played.expected.reconciled;
         [
-            ("ends found by the watchdog", self.figures.reconciled, self.played.expected.reconciled),
+            (
+                "ends found by the watchdog",
+                self.figures.reconciled,
+                self.played.expected.reconciled,
+            ),
             ("events in Kafka", u64::try_from(self.in_kafka).unwrap_or(0), sent),
             ("events in ClickHouse", self.figures.rows, sent),
             ("distinct events", self.figures.facts, sent),
             ("calls", self.figures.calls, self.played.expected.calls),
-            ("calls in the minute roll-up", self.figures.in_minutes, self.played.expected.calls),
-            ("calls in the quarter-hour roll-up", self.figures.in_quarters, self.played.expected.calls),
+            (
+                "calls in the minute roll-up",
+                self.figures.in_minutes,
+                self.played.expected.calls,
+            ),
+            (
+                "calls in the quarter-hour roll-up",
+                self.figures.in_quarters,
+                self.played.expected.calls,
+            ),
             ("duplicates", total.duplicates, 0),
             ("gaps", total.gaps, 0),
             ("calls without an end", self.audit.calls_without_end, 0),
@@ -84,30 +103,75 @@ impl Outcome {
 
     /// Everything agrees.
     pub fn is_clean(&self) -> bool {
-        self.audit.is_clean() && self.played.undelivered == 0 && self.checks().iter().all(|(_, is, should)| is == should)
+        self.audit.is_clean()
+            && self.played.undelivered == 0
+            && self.checks().iter().all(|(_, is, should)| is == should)
     }
 
     /// Shows the figures, the audit and where the files are.
     pub fn print(&self, files: &[PathBuf]) {
-        let Figures { calls, answered, contacted, bridged, dropped, live, service, p50_ms, p95_ms, .. } = &self.figures;
+        let Figures {
+            calls,
+            answered,
+            contacted,
+            bridged,
+            dropped,
+            live,
+            service,
+            p50_ms,
+            p95_ms,
+            ..
+        } = &self.figures;
         #[allow(clippy::cast_precision_loss)] // Counts of a demo.
         let share = |part: u64, whole: u64| {
-            if whole == 0 { "–".to_owned() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
+            if whole == 0 {
+                "–".to_owned()
+            } else {
+                format!("{:.1} %", part as f64 * 100.0 / whole as f64)
+            }
         };
         let mut shift = table(&["the shift", "", ""]);
         shift.add_row(["calls".to_owned(), calls.to_string(), String::new()]);
-        shift.add_row(["answered".to_owned(), answered.to_string(), share(*answered, *calls)]);
-        shift.add_row(["people reached".to_owned(), contacted.to_string(), share(*contacted, *calls)]);
-        shift.add_row(["connected to an agent".to_owned(), bridged.to_string(), share(*bridged, *contacted)]);
+        shift.add_row([
+            "answered".to_owned(),
+            answered.to_string(),
+            share(*answered, *calls),
+        ]);
+        shift.add_row([
+            "people reached".to_owned(),
+            contacted.to_string(),
+            share(*contacted, *calls),
+        ]);
+        shift.add_row([
+            "connected to an agent".to_owned(),
+            bridged.to_string(),
+            share(*bridged, *contacted),
+        ]);
         shift.add_row([
             "outbound abandoned (ceiling 3 %)".to_owned(),
             dropped.to_string(),
             share(*dropped, *live),
         ]);
-        shift.add_row(["left without an agent, both directions".to_owned(), self.figures.abandoned.to_string(), String::new()]);
-        shift.add_row(["service level, 20 s".to_owned(), format!("{:.1} %", service * 100.0), String::new()]);
-        shift.add_row(["webhook to row, p50".to_owned(), format!("{:.0} ms", p50_ms), String::new()]);
-        shift.add_row(["webhook to row, p95".to_owned(), format!("{:.0} ms", p95_ms), String::new()]);
+        shift.add_row([
+            "left without an agent, both directions".to_owned(),
+            self.figures.abandoned.to_string(),
+            String::new(),
+        ]);
+        shift.add_row([
+            "service level, 20 s".to_owned(),
+            format!("{:.1} %", service * 100.0),
+            String::new(),
+        ]);
+        shift.add_row([
+            "webhook to row, p50".to_owned(),
+            format!("{:.0} ms", p50_ms),
+            String::new(),
+        ]);
+        shift.add_row([
+            "webhook to row, p95".to_owned(),
+            format!("{:.0} ms", p95_ms),
+            String::new(),
+        ]);
         println!("{shift}");
 
         let mut carriers = table(&["what the carriers did", ""]);
@@ -115,7 +179,10 @@ impl Outcome {
             ("webhooks sent", self.played.requests),
             ("of these repeated, and dropped by ingest", self.played.repeated),
             ("out of order", self.played.out_of_order),
-            ("facts about calls among them, each once", self.played.expected.event_count()),
+            (
+                "facts about calls among them, each once",
+                self.played.expected.event_count(),
+            ),
             ("never sent", self.played.lost),
             ("of these the end of a call", self.played.ends_missing),
         ] {
@@ -126,13 +193,25 @@ impl Outcome {
         let mut audit = table(&["audit", "is", "should be", ""]);
         for (what, is, should) in self.checks() {
             let mark = if is == should { "✓" } else { "✗" };
-            audit.add_row([what.to_owned(), is.to_string(), should.to_string(), mark.to_owned()]);
+            audit.add_row([
+                what.to_owned(),
+                is.to_string(),
+                should.to_string(),
+                mark.to_owned(),
+            ]);
         }
         println!("{audit}");
         println!("reports:");
         for file in files {
             println!("  {}", file.display());
         }
-        println!("\n{}", if self.is_clean() { "the audit is green" } else { "THE AUDIT FAILED" });
+        println!(
+            "\n{}",
+            if self.is_clean() {
+                "the audit is green"
+            } else {
+                "THE AUDIT FAILED"
+            }
+        );
     }
 }

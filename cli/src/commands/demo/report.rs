@@ -1,6 +1,9 @@
 //! The daily report of the demo's shift, ordered like any other and fetched from the object store.
 
-use std::{path::{Path, PathBuf}, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use voice_postgres::{Database, Role};
@@ -14,7 +17,12 @@ use crate::{roles::Started, settings::Settings};
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Orders the report, waits for it and copies its files to `out`.
-pub async fn make(settings: &Settings, started: &Started, company: &Company, out: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub async fn make(
+    settings: &Settings,
+    started: &Started,
+    company: &Company,
+    out: &Path,
+) -> anyhow::Result<Vec<PathBuf>> {
     let database = Database::connect(&settings.postgres, Role::Worker).await?;
     let report = NewReport {
         id: ReportId::random(),
@@ -23,7 +31,9 @@ pub async fn make(settings: &Settings, started: &Started, company: &Company, out
         formats: Format::ALL.to_vec(),
         locale: None,
         zone: company.zone,
-        parameters: Parameters { day: Some(company.day) },
+        parameters: Parameters {
+            day: Some(company.day),
+        },
     };
     let mut tx = database.tenant(company.tenant).await?;
     request(&mut tx, &report, started.clock.now(), &settings.scheduler.jobs).await?;
@@ -32,12 +42,21 @@ pub async fn make(settings: &Settings, started: &Started, company: &Company, out
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let files = loop {
         let mut tx = database.tenant(company.tenant).await?;
-        let state = voice_scheduler::jobs::progress::of(&mut tx, report.id).await?.context("the report is gone")?;
+        let state = voice_scheduler::jobs::progress::of(&mut tx, report.id)
+            .await?
+            .context("the report is gone")?;
         tx.rollback().await?;
         match state.status.as_str() {
             "completed" => break state.object_keys,
-            "failed" | "cancelled" => anyhow::bail!("the report {}: {}", state.status, state.failure.unwrap_or_default()),
-            _ => anyhow::ensure!(tokio::time::Instant::now() < deadline, "the report was not made in time"),
+            "failed" | "cancelled" => anyhow::bail!(
+                "the report {}: {}",
+                state.status,
+                state.failure.unwrap_or_default()
+            ),
+            _ => anyhow::ensure!(
+                tokio::time::Instant::now() < deadline,
+                "the report was not made in time"
+            ),
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     };

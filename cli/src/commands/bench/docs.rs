@@ -1,0 +1,286 @@
+//! How figures are shown: what each means, what was promised, what limits it. Draws `docs/benchmarks.md`.
+
+use std::{fmt::Write as _, fs, path::Path, process::ExitCode};
+
+use comfy_table::Table;
+
+use super::figures::{Figure, Report};
+use crate::commands;
+
+const FOLDER: &str = "docs/benchmarks";
+const PAGE: &str = "docs/benchmarks.md";
+
+/// What a figure has to keep.
+enum Promise {
+    None,
+    RatioAtLeast(f64),
+    RatioAtMost(f64),
+    ValueAtMost(f64),
+}
+
+impl Promise {
+    fn text(&self) -> String {
+        match self {
+            Self::None => "–".to_owned(),
+            Self::RatioAtLeast(least) => format!("≥ {least} ×"),
+            Self::RatioAtMost(most) => format!("≤ {most} ×"),
+            Self::ValueAtMost(most) => format!("≤ {most}"),
+        }
+    }
+
+    fn kept(&self, figure: &Figure) -> Option<bool> {
+        match self {
+            Self::None => None,
+            Self::RatioAtLeast(least) => figure.ratio.map(|ratio| ratio >= *least),
+            Self::RatioAtMost(most) => figure.ratio.map(|ratio| ratio <= *most),
+            Self::ValueAtMost(most) => Some(figure.value <= *most),
+        }
+    }
+}
+
+/// A figure in words.
+struct Entry {
+    bench: &'static str,
+    id: &'static str,
+    what: &'static str,
+    limit: &'static str,
+    promise: Promise,
+}
+
+const ENTRIES: &[Entry] = &[
+    Entry {
+        bench: "sink",
+        id: "events_per_second",
+        what: "rows from Kafka to ClickHouse, exactly once, from joining the group to the last commit.",
+        limit: "",
+        promise: Promise::RatioAtLeast(5.0),
+    },
+    Entry {
+        bench: "sink",
+        id: "read_only",
+        what: "",
+        limit: "",
+        promise: Promise::None,
+    },
+    Entry {
+        bench: "sink",
+        id: "read_and_decode_only",
+        what: "",
+        limit: "",
+        promise: Promise::None,
+    },
+    Entry {
+        bench: "sink",
+        id: "insert_only",
+        what: "",
+        limit: "",
+        promise: Promise::None,
+    },
+    Entry {
+        bench: "ingest",
+        id: "ed25519.cpu_us",
+        what: "",
+        limit: "",
+        promise: Promise::RatioAtLeast(4.0),
+    },
+    Entry {
+        bench: "ingest",
+        id: "ed25519.over_floor",
+        what: "",
+        limit: "",
+        promise: Promise::RatioAtMost(1.3),
+    },
+    Entry {
+        bench: "ingest",
+        id: "ed25519.per_second",
+        what: "",
+        limit: "",
+        promise: Promise::None,
+    },
+    Entry {
+        bench: "ingest",
+        id: "ed25519.half_load_p99_ms",
+        what: "",
+        limit: "",
+        promise: Promise::ValueAtMost(10.0),
+    },
+    Entry {
+        bench: "ingest",
+        id: "hmac.cpu_us",
+        what: "",
+        limit: "",
+        promise: Promise::RatioAtLeast(10.0),
+    },
+    Entry {
+        bench: "ingest",
+        id: "hmac.over_floor",
+        what: "",
+        limit: "",
+        promise: Promise::RatioAtMost(1.3),
+    },
+    Entry {
+        bench: "ingest",
+        id: "hmac.per_second",
+        what: "",
+        limit: "",
+        promise: Promise::None,
+    },
+    Entry {
+        bench: "ingest",
+        id: "hmac.half_load_p99_ms",
+        what: "",
+        limit: "",
+        promise: Promise::ValueAtMost(10.0),
+    },
+];
+
+fn entry(bench: &str, id: &str) -> Option<&'static Entry> {
+    ENTRIES
+        .iter()
+        .find(|entry| (entry.bench, entry.id) == (bench, id))
+}
+
+fn row(report: &Report, figure: &Figure) -> [String; 6] {
+    let promise = entry(&report.name, &figure.id).map(|entry| &entry.promise);
+    let kept = match promise.and_then(|promise| promise.kept(figure)) {
+        Some(true) => " ✓",
+        Some(false) => " ✗",
+        None => "",
+    };
+    let peer = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| amount(value, &figure.unit));
+    [
+        figure.id.clone(),
+        amount(figure.value, &figure.unit),
+        figure.peer.clone().unwrap_or_else(|| "–".to_owned()),
+        peer(figure.peer_value),
+        figure
+            .ratio
+            .map_or_else(|| "–".to_owned(), |ratio| format!("{ratio} ×")),
+        promise.map_or_else(|| "–".to_owned(), Promise::text) + kept,
+    ]
+}
+
+/// Thousands apart, as people read them.
+fn amount(value: f64, unit: &str) -> String {
+    let plain = value.to_string();
+    let (whole, rest) = plain
+        .split_once('.')
+        .map_or((plain.as_str(), ""), |(whole, rest)| (whole, rest));
+    let mut grouped = String::new();
+    for (position, digit) in whole.chars().enumerate() {
+        if position > 0 && (whole.len() - position) % 3 == 0 {
+            grouped.push('\u{202f}');
+        }
+        grouped.push(digit);
+    }
+    let point = if rest.is_empty() { "" } else { "." };
+    format!("{grouped}{point}{rest} {unit}")
+}
+
+const HEADING: [&str; 6] = ["figure", "value", "peer", "peer's value", "ratio", "promise"];
+
+/// The figures for a terminal.
+pub fn table(report: &Report) -> Table {
+    let mut table = commands::table(&HEADING);
+    table.add_rows(report.figures.iter().map(|figure| row(report, figure)));
+    table
+}
+
+/// Writes `docs/benchmarks.md` from the files in `docs/benchmarks`.
+pub fn write() -> anyhow::Result<ExitCode> {
+    fs::write(PAGE, page(&reports(Path::new(FOLDER))?)?)?;
+    println!("{PAGE} is drawn");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every report in the folder, by name.
+fn reports(folder: &Path) -> anyhow::Result<Vec<Report>> {
+    let mut files: Vec<_> = fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<anyhow::Result<_>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    files.iter().map(|file| Report::read(file)).collect()
+}
+
+fn page(reports: &[Report]) -> anyhow::Result<String> {
+    let mut page = include_str!("docs.md").to_owned();
+    for report in reports {
+        let machine = &report.machine;
+        writeln!(page, "\n## {}\n", report.name)?;
+        writeln!(page, "```sh\n{}\n```\n", report.command)?;
+        writeln!(
+            page,
+            "Commit `{}`; {} processors ({}), {} GiB. In the pauses between the measurements up to {} % of the \
+             processors was busy with something else.\n",
+            report.commit,
+            machine.cores,
+            machine.processor,
+            machine.memory_gib,
+            machine.busy_elsewhere_percent
+        )?;
+        writeln!(page, "| {} |", HEADING.join(" | "))?;
+        writeln!(page, "|---|---|---|---|---|---|")?;
+        for figure in &report.figures {
+            let [id, rest @ ..] = row(report, figure);
+            writeln!(page, "| `{id}` | {} |", rest.join(" | "))?;
+        }
+        writeln!(page)?;
+        for figure in &report.figures {
+            if let Some(Entry { what, limit, .. }) = entry(&report.name, &figure.id) {
+                writeln!(page, "- `{}`: {what} {limit}", figure.id)?;
+            }
+        }
+    }
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn top() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    }
+
+    #[test]
+    fn the_page_is_what_the_files_say() {
+        let drawn = page(&reports(&top().join(FOLDER)).unwrap()).unwrap();
+        let kept = fs::read_to_string(top().join(PAGE)).unwrap();
+        assert!(
+            drawn == kept,
+            "docs/benchmarks.md is out of date: run `voice bench docs` at the top of the checkout"
+        );
+    }
+
+    #[test]
+    fn every_figure_is_explained_and_every_explanation_has_a_figure() {
+        let reports = reports(&top().join(FOLDER)).unwrap();
+        let figures: Vec<_> = reports
+            .iter()
+            .flat_map(|report| {
+                report
+                    .figures
+                    .iter()
+                    .map(|figure| (report.name.as_str(), figure.id.as_str()))
+            })
+            .collect();
+        for (bench, id) in &figures {
+            assert!(entry(bench, id).is_some(), "{bench} {id}");
+        }
+        for entry in ENTRIES {
+            assert!(
+                figures.contains(&(entry.bench, entry.id)),
+                "{} {}",
+                entry.bench,
+                entry.id
+            );
+        }
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!(amount(1_234_500.0, "rows/s"), "1\u{202f}234\u{202f}500 rows/s");
+        assert_eq!(amount(41.2, "µs"), "41.2 µs");
+    }
+}

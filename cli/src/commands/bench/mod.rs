@@ -1,0 +1,71 @@
+//! `voice bench`: the platform measured beside its peers, on the same machine, in the same run.
+//!
+//! A bench wants a stack that nobody else uses:
+//!
+//! ```sh
+//! VOICE_STACK=bench deploy/local/stack up
+//! eval "$(VOICE_STACK=bench deploy/local/stack env)"
+//! voice bench sink --json docs/benchmarks/sink.json
+//! voice bench docs
+//! ```
+
+mod docs;
+mod figures;
+mod ingest;
+mod machine;
+mod sink;
+
+use std::process::ExitCode;
+
+use self::{figures::Figure, machine::Machine};
+use crate::{
+    args::{Bench, BenchArgs},
+    settings::Settings,
+};
+
+/// Runs a bench.
+pub async fn run(mut settings: Settings, bench: Bench) -> anyhow::Result<ExitCode> {
+    if std::env::var_os("VOICE_TELEMETRY__FILTER").is_none() {
+        settings.telemetry.filter = "error".to_owned();
+    }
+    settings.telemetry.format = voice_telemetry::LogFormat::Text;
+    match bench {
+        Bench::Docs => docs::write(),
+        Bench::Part { part } => ingest::part(settings, part).await,
+        Bench::Sink(args) => {
+            voice_telemetry::init(&settings.telemetry)?;
+            let mut machine = Machine::look().await?;
+            let figures = sink::measure(&settings, &args, &mut machine).await?;
+            report("sink", &args, machine, figures)
+        }
+        Bench::Ingest(args) => {
+            voice_telemetry::init(&settings.telemetry)?;
+            let mut machine = Machine::look().await?;
+            let figures = ingest::measure(&settings, &args, &mut machine).await?;
+            report("ingest", &args, machine, figures)
+        }
+    }
+}
+
+fn report(name: &str, args: &BenchArgs, machine: Machine, figures: Vec<Figure>) -> anyhow::Result<ExitCode> {
+    let report = figures::Report {
+        name: name.to_owned(),
+        commit: machine::commit(),
+        machine,
+        command: command(name, args),
+        figures,
+    };
+    println!("{}", docs::table(&report));
+    if let Some(file) = &args.json {
+        report.write(file)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn command(name: &str, args: &BenchArgs) -> String {
+    let mut command = format!("voice bench {name} --runs {}", args.runs);
+    if let Some(events) = args.events {
+        command += &format!(" --events {events}");
+    }
+    command
+}
