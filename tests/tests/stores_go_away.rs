@@ -232,7 +232,9 @@ async fn clickhouse_kafka_and_postgres_come_back_and_nothing_is_lost_or_doubled_
     // What follows the rows has caught up, and every part says that it is well.
     scene.rolls_up(&scene.calls().await, PATIENCE).await;
     eventually("every part is ready", PATIENCE, async || {
-        reqwest::get(format!("http://{ops}/health/ready")).await.is_ok_and(|answer| answer.status().is_success())
+        reqwest::get(format!("http://{ops}/health/ready"))
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
     })
     .await;
     voice.must_run();

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use voice_clickhouse::block::{Column, Columns, Numbers, Strings, Words};
 use voice_schemas::EventType;
 
-use super::{Meta, Reject, wire};
+use super::{Meta, Reject, verbatim, wire};
 
 /// Events may lie this far in the past …
 const OLDEST: TimeDelta = TimeDelta::days(30);
@@ -83,8 +83,11 @@ impl CallEvents {
     /// When the record is no valid event of this topic.
     pub fn push(&mut self, meta: Meta<'_>, payload: Option<&[u8]>, now: DateTime<Utc>) -> Result<(), Reject> {
         let payload = payload.ok_or_else(|| Reject::new("tombstone", "the record has no payload"))?;
-        let event: wire::Event<'_> = serde_json::from_slice(payload)
-            .map_err(|error| Reject::new("malformed", format!("not an event: {error}")))?;
+        let event = match verbatim::event(payload) {
+            Some(event) => event,
+            None => serde_json::from_slice::<wire::Event<'_>>(payload)
+                .map_err(|error| Reject::new("malformed", format!("not an event: {error}")))?,
+        };
         let kind = EventType::parse(&event.kind)
             .ok_or_else(|| Reject::new("unknown_type", "the event type is not in the catalogue"))?;
         within_time(event.time.0, now)?;

@@ -10,6 +10,7 @@
 )]
 
 pub mod call_events;
+mod verbatim;
 mod wire;
 
 /// Why a record cannot become a row.

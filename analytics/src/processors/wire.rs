@@ -12,7 +12,7 @@ use serde::{
 };
 use uuid::Uuid;
 
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Event<'a> {
     pub(super) id: Id,
     #[serde(borrow)]
@@ -26,7 +26,7 @@ pub(super) struct Event<'a> {
 }
 
 /// The data of a call event or of an attempt event; the type says which.
-#[derive(Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 pub(super) struct Data<'a> {
     #[serde(borrow)]
     pub(super) call: Option<Call<'a>>,
@@ -50,7 +50,7 @@ pub(super) struct Data<'a> {
     pub(super) outcome: Option<Cow<'a, str>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Call<'a> {
     pub(super) call_id: Id,
     #[serde(borrow)]
@@ -67,7 +67,7 @@ pub(super) struct Call<'a> {
     pub(super) agent_id: Option<Id>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Evidence<'a> {
     #[serde(borrow)]
     pub(super) carrier_event: Cow<'a, str>,
@@ -75,7 +75,7 @@ pub(super) struct Evidence<'a> {
     pub(super) received_at: Micros,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Amd<'a> {
     #[serde(borrow)]
     pub(super) answered_by: Cow<'a, str>,
@@ -83,13 +83,13 @@ pub(super) struct Amd<'a> {
     pub(super) beep: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Bridge<'a> {
     #[serde(borrow)]
     pub(super) agent_kind: Cow<'a, str>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Ending<'a> {
     #[serde(borrow)]
     pub(super) outcome: Cow<'a, str>,
@@ -104,8 +104,14 @@ pub(super) struct Ending<'a> {
 }
 
 /// A UUID in its text form.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Id(pub(super) Uuid);
+
+impl Id {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse_ascii(text.as_bytes()).ok().map(Self)
+    }
+}
 
 impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -118,9 +124,7 @@ impl<'de> Deserialize<'de> for Id {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
-                Uuid::try_parse_ascii(text.as_bytes())
-                    .map(Id)
-                    .map_err(|_| E::custom("not a UUID"))
+                Id::parse(text).ok_or_else(|| E::custom("not a UUID"))
             }
         }
         deserializer.deserialize_str(Text)
@@ -128,8 +132,15 @@ impl<'de> Deserialize<'de> for Id {
 }
 
 /// A time, as microseconds since 1970.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Micros(pub(super) i64);
+
+impl Micros {
+    /// The form the platform writes and no other.
+    pub(super) fn canonical(text: &str) -> Option<Self> {
+        canonical(text.as_bytes()).map(Self)
+    }
+}
 
 impl<'de> Deserialize<'de> for Micros {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

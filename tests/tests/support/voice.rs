@@ -85,6 +85,8 @@ impl Drop for Voice {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the last words of {}:\n{}", self.log.display(), tail(&self.log));
+        } else {
+            let _leftovers_are_harmless = std::fs::remove_file(&self.log);
         }
     }
 }

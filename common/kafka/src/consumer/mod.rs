@@ -94,6 +94,7 @@ pub async fn run(
             budget: (config.consumer.budget_records, config.consumer.budget_bytes),
             drain_deadline: config.drain_deadline(),
             failure: None,
+            latest: LaneKey::default(),
         }),
         client: OnceLock::new(),
     };
@@ -179,6 +180,8 @@ struct Lanes {
     budget: (usize, usize),
     drain_deadline: Duration,
     failure: Option<KafkaError>,
+    /// Where the latest record belonged: they come in runs, and a key for each would be an allocation each.
+    latest: LaneKey,
 }
 
 impl Lanes {
@@ -219,11 +222,12 @@ impl Lanes {
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {
+        let (topic, number) = (message.topic(), message.partition());
+        if self.latest.1 != number || self.latest.0 != topic {
+            self.latest = (topic.to_owned(), number);
+        }
         // A record of a partition that was revoked within this turn belongs to its next owner.
-        let Some(lane) = self
-            .open
-            .get_mut(&(message.topic().to_owned(), message.partition()))
-        else {
+        let Some(lane) = self.open.get_mut(&self.latest) else {
             return;
         };
         lane.pending
@@ -242,15 +246,16 @@ impl Lanes {
         let mut paused = false;
         for ((topic, number), lane) in &mut self.open {
             let (records, bytes) = lane.load.held();
-            let mut list = TopicPartitionList::with_capacity(1);
-            list.add_partition(topic, *number);
-            let told = match lane.flow.observe(records, bytes) {
-                Some(Change::Pause) => client.pause(&list),
-                Some(Change::Resume) => client.resume(&list),
-                None => Ok(()),
-            };
-            if let Err(error) = told {
-                events::BrokerTrouble { error: &error }.emit();
+            if let Some(change) = lane.flow.observe(records, bytes) {
+                let mut list = TopicPartitionList::with_capacity(1);
+                list.add_partition(topic, *number);
+                let told = match change {
+                    Change::Pause => client.pause(&list),
+                    Change::Resume => client.resume(&list),
+                };
+                if let Err(error) = told {
+                    events::BrokerTrouble { error: &error }.emit();
+                }
             }
             paused |= lane.flow.is_paused();
         }
