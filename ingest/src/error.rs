@@ -38,6 +38,9 @@ pub(crate) enum Refusal {
     /// Authentic, and unreadable.
     #[error("{0}")]
     Malformed(String),
+    /// The accounts have not been read yet.
+    #[error("the accounts have not been read yet")]
+    Starting,
     /// As much is in flight as may be.
     #[error("as many requests are in flight as may be")]
     Busy,
@@ -61,6 +64,7 @@ impl Refusal {
             Self::Incomplete => "incomplete",
             Self::Signature(error) => error.kind(),
             Self::Malformed(_) => "malformed",
+            Self::Starting => "starting",
             Self::Busy => "busy",
             Self::NotStored(error) => error.kind(),
             Self::CopyNotStored => "copy_not_stored",
@@ -79,8 +83,10 @@ impl Refusal {
             // Names the header at most, never what was expected.
             Self::Signature(error) => Problem::forbidden().with_detail(error.to_string()),
             Self::Malformed(detail) => Problem::bad_request(detail.clone()),
-            Self::Busy | Self::NotStored(_) | Self::CopyNotStored => Problem::unavailable(RETRY_AFTER)
-                .with_detail("nothing was stored for certain: send the same again"),
+            Self::Starting | Self::Busy | Self::NotStored(_) | Self::CopyNotStored => {
+                Problem::unavailable(RETRY_AFTER)
+                    .with_detail("nothing was stored for certain: send the same again")
+            }
         }
     }
 }
@@ -115,6 +121,7 @@ mod tests {
                 Refusal::Malformed("body: is empty".to_owned()),
                 StatusCode::BAD_REQUEST,
             ),
+            (Refusal::Starting, StatusCode::SERVICE_UNAVAILABLE),
             (Refusal::Busy, StatusCode::SERVICE_UNAVAILABLE),
             (
                 Refusal::NotStored(KafkaError::QueueFull("t".to_owned())),

@@ -161,7 +161,9 @@ impl Counters {
             Refusal::Signature(_) => self.rejected.inc((carrier, Layer::Signature)),
             Refusal::Busy => self.rejected.inc((carrier, Layer::Capacity)),
             Refusal::Malformed(_) => self.webhooks.inc((carrier, Outcome::Malformed)),
-            Refusal::NotStored(_) | Refusal::CopyNotStored => self.webhooks.inc((carrier, Outcome::Retry)),
+            Refusal::Starting | Refusal::NotStored(_) | Refusal::CopyNotStored => {
+                self.webhooks.inc((carrier, Outcome::Retry));
+            }
         }
     }
 

@@ -161,8 +161,8 @@ impl Words {
             self.indexes.push(latest);
             return;
         }
-        let position = match self.positions.get(value) {
-            Some(position) => *position,
+        let position = match self.find(value) {
+            Some(position) => position,
             None => {
                 // More than four thousand million distinct words do not fit in memory.
                 #[allow(clippy::cast_possible_truncation)]
@@ -174,6 +174,18 @@ impl Words {
         };
         self.latest = Some(position);
         self.indexes.push(position);
+    }
+
+    /// Most columns have a handful of words: comparing a few lengths and bytes is faster than hashing.
+    #[inline]
+    fn find(&self, value: &str) -> Option<u32> {
+        const FEW: usize = 12;
+        let among_few = self.dictionary.iter().take(FEW).position(|word| word == value);
+        match among_few {
+            Some(position) => u32::try_from(position).ok(),
+            None if self.dictionary.len() > FEW => self.positions.get(value).copied(),
+            None => None,
+        }
     }
 }
 

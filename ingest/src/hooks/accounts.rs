@@ -7,7 +7,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::body::Bytes;
@@ -184,6 +187,7 @@ impl Account {
 pub(crate) struct Directory {
     map: Arc<RwLock<Arc<ByCarrier>>>,
     settings: Arc<Settings>,
+    loaded: Arc<AtomicBool>,
 }
 
 /// One map per carrier, so that a look-up borrows the ingress id from the path.
@@ -216,12 +220,18 @@ impl Directory {
         Self {
             map: Arc::default(),
             settings: Arc::new(settings),
+            loaded: Arc::default(),
         }
     }
 
     /// The account behind this address.
     pub(crate) fn find(&self, carrier: Carrier, ingress: &str) -> Option<Arc<Account>> {
         self.snapshot().of(carrier).get(ingress).cloned()
+    }
+
+    /// Whether the accounts were read at all. Before that, no hook can be called unknown.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
     }
 
     /// Takes over new accounts. One whose keys are unusable is left out and reported: its hooks are unknown
@@ -248,6 +258,7 @@ impl Directory {
         }
         let count = map.telnyx.len() + map.twilio.len();
         *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
+        self.loaded.store(true, Ordering::Release);
         AccountsLoaded { count }.emit(metrics);
     }
 

@@ -172,7 +172,7 @@ impl Hooks {
         // T10: whatever the path does not name ends here, with the body unread.
         let (account, kind) = carrier
             .and_then(|_| self.with.directory.resolve(&parts.uri))
-            .ok_or(Refusal::UnknownHook)?;
+            .ok_or_else(|| self.unresolved())?;
         match address::judge(account.ip_policy, &account.networks, client) {
             address::Verdict::Known => {}
             address::Verdict::Unknown => self.with.counters.address_logged(account.carrier.into()),
@@ -206,6 +206,15 @@ impl Hooks {
             Err(error) => return Err(Refusal::Signature(error)),
         }
         Ok(delivery.answer())
+    }
+
+    /// A carrier gives up on 404, so nothing is called unknown before the accounts were read.
+    fn unresolved(&self) -> Refusal {
+        if self.with.directory.is_loaded() {
+            Refusal::UnknownHook
+        } else {
+            Refusal::Starting
+        }
     }
 
     /// Ed25519 is worth the detour through the batch, HMAC is not.
