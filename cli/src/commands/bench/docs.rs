@@ -81,7 +81,7 @@ const ENTRIES: &[Entry] = &[
         id: "ed25519.cpu_us",
         what: "",
         limit: "",
-        promise: Promise::RatioAtLeast(4.0),
+        promise: Promise::RatioAtLeast(6.0),
     },
     Entry {
         bench: "ingest",
@@ -211,7 +211,7 @@ fn page(reports: &[Report]) -> anyhow::Result<String> {
         writeln!(page, "```sh\n{}\n```\n", report.command)?;
         writeln!(
             page,
-            "Commit `{}`; {} processors ({}), {} GiB. In the pauses between the measurements up to {} % of the \
+            "Commit `{}`; {} processors ({}), {} GiB. Just before a measurement up to {} % of the \
              processors was busy with something else.\n",
             report.commit,
             machine.cores,
@@ -245,8 +245,14 @@ mod tests {
 
     #[test]
     fn the_page_is_what_the_files_say() {
-        let drawn = page(&reports(&top().join(FOLDER)).unwrap()).unwrap();
-        let kept = fs::read_to_string(top().join(PAGE)).unwrap();
+        // Before the first measurement there is neither.
+        let reports = reports(&top().join(FOLDER)).unwrap();
+        let drawn = if reports.is_empty() {
+            String::new()
+        } else {
+            page(&reports).unwrap()
+        };
+        let kept = fs::read_to_string(top().join(PAGE)).unwrap_or_default();
         assert!(
             drawn == kept,
             "docs/benchmarks.md is out of date: run `voice bench docs` at the top of the checkout"
@@ -268,7 +274,8 @@ mod tests {
         for (bench, id) in &figures {
             assert!(entry(bench, id).is_some(), "{bench} {id}");
         }
-        for entry in ENTRIES {
+        let measured = |bench: &str| reports.iter().any(|report| report.name == bench);
+        for entry in ENTRIES.iter().filter(|entry| measured(entry.bench)) {
             assert!(
                 figures.contains(&(entry.bench, entry.id)),
                 "{} {}",

@@ -6,6 +6,10 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 const LOOK: Duration = Duration::from_secs(1);
+/// An idle stack and a shell; anything more distorts the figures.
+const QUIET_PERCENT: f64 = 10.0;
+/// Whoever else computes on the machine is waited for, so long before every measurement.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The machine, without anything that names it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,12 +21,12 @@ pub struct Machine {
     pub processor: String,
     /// Memory.
     pub memory_gib: u64,
-    /// The largest share of all processors that was busy with something else in the pauses of the bench.
+    /// The largest share of all processors that was busy with something else just before a measurement.
     pub busy_elsewhere_percent: f64,
 }
 
 impl Machine {
-    /// Looks around for a second.
+    /// Looks around, and waits until the machine is quiet.
     pub async fn look() -> anyhow::Result<Self> {
         let info = fs::read_to_string("/proc/cpuinfo").context("reading /proc/cpuinfo")?;
         let memory = fs::read_to_string("/proc/meminfo").context("reading /proc/meminfo")?;
@@ -49,15 +53,20 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Does nothing for a second and notes who did.
+    /// Waits until the machine is quiet, or until waiting is no use, and notes how quiet it became.
     pub async fn pause(&mut self) -> anyhow::Result<()> {
-        let (busy, whole) = processors()?;
-        tokio::time::sleep(LOOK).await;
-        let (busy_after, whole_after) = processors()?;
-        #[allow(clippy::cast_precision_loss)] // Clock ticks since the machine was started.
-        let share = (busy_after - busy) as f64 * 100.0 / (whole_after - whole).max(1) as f64;
-        self.busy_elsewhere_percent = self.busy_elsewhere_percent.max(share.round());
-        Ok(())
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let (busy, whole) = processors()?;
+            tokio::time::sleep(LOOK).await;
+            let (busy_after, whole_after) = processors()?;
+            #[allow(clippy::cast_precision_loss)] // Clock ticks since the machine was started.
+            let percent = ((busy_after - busy) as f64 * 100.0 / (whole_after - whole).max(1) as f64).round();
+            if percent <= QUIET_PERCENT || tokio::time::Instant::now() >= deadline {
+                self.busy_elsewhere_percent = self.busy_elsewhere_percent.max(percent);
+                return Ok(());
+            }
+        }
     }
 }
 

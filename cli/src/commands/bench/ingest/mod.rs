@@ -132,11 +132,11 @@ async fn runs(
                     carrier,
                     first: &mut first,
                 };
+                machine.pause().await?;
                 bench.run(count, who == Who::Service, series).await?;
             }
             server.stop().await?;
             wheel.finish_and_clear();
-            machine.pause().await?;
         }
     }
     Ok(found)

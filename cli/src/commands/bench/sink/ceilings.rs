@@ -14,7 +14,7 @@ use futures::{TryStreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 use voice_analytics::processors::{Meta, call_events::CallEvents};
 use voice_clickhouse::{Block, BlockWriter as _, Insert, block::Columns as _};
-use voice_kafka::consumer::{self, Partition, WorkerFuture};
+use voice_kafka::consumer::{self, Chunk, Partition, WorkerFuture};
 use voice_lifecycle::{Clock as _, SystemClock};
 use voice_schemas::{tables, topics};
 
@@ -31,9 +31,7 @@ pub async fn read(kafka: &voice_kafka::Config, events: u64) -> anyhow::Result<f6
             let seen = Arc::clone(&seen);
             Box::pin(async move {
                 while let Some(chunk) = partition.recv().await {
-                    for record in chunk.records() {
-                        partition.finish(record.offset, record.offset);
-                    }
+                    finish(&mut partition, &chunk);
                     seen.fetch_add(chunk.len() as u64, Ordering::Relaxed);
                 }
                 Ok(())
@@ -72,11 +70,11 @@ pub async fn decode(
                             offset: record.offset,
                         };
                         rows.push(meta, record.payload, now)?;
-                        partition.finish(record.offset, record.offset);
                         if rows.len() == max_rows {
                             keep(&mut rows);
                         }
                     }
+                    finish(&mut partition, &chunk);
                     seen.fetch_add(chunk.len() as u64, Ordering::Relaxed);
                 }
                 keep(&mut rows);
@@ -87,6 +85,13 @@ pub async fn decode(
     let rate = consume(kafka, "bench-decode", worker, &seen, events).await?;
     let blocks = std::mem::take(&mut *blocks.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((rate, blocks))
+}
+
+fn finish(partition: &mut Partition, chunk: &Chunk) {
+    let mut offsets = chunk.records().map(|record| record.offset);
+    if let Some(first) = offsets.next() {
+        partition.finish(first, offsets.last().unwrap_or(first));
+    }
 }
 
 async fn consume(

@@ -45,10 +45,7 @@ pub async fn measure(
     let sql = include_str!("engine.sql")
         .replace("{brokers}", &kafka.brokers)
         .replace("{topic}", &kafka.topic(&topics::CALLS))
-        .replace(
-            "{group}",
-            &kafka.group(&format!("engine-{}", store.clickhouse.database())),
-        )
+        .replace("{group}", &kafka.group(&format!("engine {}", setup.name)))
         .replace("{settings}", setup.settings);
     for statement in sql.split(";\n").filter(|statement| !statement.trim().is_empty()) {
         store.execute(statement).await?;

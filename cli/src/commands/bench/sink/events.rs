@@ -234,6 +234,6 @@ mod tests {
             .map(|event| serde_json::to_vec(event).unwrap().len())
             .collect();
         let mean = sizes.iter().sum::<usize>() / sizes.len();
-        assert!((1_000..1_300).contains(&mean), "{mean} bytes");
+        assert!((850..1_100).contains(&mean), "{mean} bytes");
     }
 }

@@ -52,59 +52,89 @@ pub async fn measure(
         for topic in [&topics::CALLS, &topics::DEAD_LETTERS] {
             admin.apply(topic, 1).await?;
         }
-        let outcome = one_run(&settings, &format!("{tag}_{run}"), run, events, &mut found).await;
+        let mut bench = Bench {
+            settings: &settings,
+            tag: format!("{tag}_{run}"),
+            events,
+            machine,
+        };
+        let outcome = bench.run(run, &mut found).await;
         let names = [
             settings.kafka.topic(&topics::CALLS),
             settings.kafka.topic(&topics::DEAD_LETTERS),
         ];
         admin.delete(&names.each_ref().map(String::as_str)).await?;
         outcome?;
-        machine.pause().await?;
     }
     Ok(figures(&found))
 }
 
-async fn one_run(
-    settings: &Settings,
-    tag: &str,
-    run: usize,
+/// One run over one topic.
+struct Bench<'a> {
+    settings: &'a Settings,
+    /// What the databases of the run begin with.
+    tag: String,
     events: u64,
-    found: &mut Found,
-) -> anyhow::Result<()> {
-    let bar = progress::bar(events, format!("run {}: events", run + 1));
-    events::fill(&settings.kafka, events, SystemClock.now(), &bar).await?;
-    bar.finish_and_clear();
-    let config = &settings.clickhouse;
-    // Who comes first finds the log in another state than who comes last.
-    for ours in [run.is_multiple_of(2), !run.is_multiple_of(2)] {
-        if ours {
-            let wheel = progress::wheel(format!("run {}: our sink", run + 1));
-            let store = Store::make(config, &format!("{tag}_ours")).await?;
-            found.ours.push(ours::measure(settings, &store, events).await?);
-            store.drop().await?;
-            wheel.finish_and_clear();
-            continue;
+    machine: &'a mut Machine,
+}
+
+impl Bench<'_> {
+    async fn run(&mut self, run: usize, found: &mut Found) -> anyhow::Result<()> {
+        let bar = progress::bar(self.events, format!("run {}: events", run + 1));
+        events::fill(&self.settings.kafka, self.events, SystemClock.now(), &bar).await?;
+        bar.finish_and_clear();
+        let wheel = progress::wheel(format!("run {}", run + 1));
+        // Who comes first finds the log in another state than who comes last.
+        if run.is_multiple_of(2) {
+            self.ours(found).await?;
+            self.engine(found).await?;
+        } else {
+            self.engine(found).await?;
+            self.ours(found).await?;
         }
-        for (position, setup) in engine::SETUPS.into_iter().enumerate() {
-            let wheel = progress::wheel(format!("run {}: engine, {}", run + 1, setup.name));
-            let store = Store::make(config, &format!("{tag}_engine_{position}")).await?;
-            found.engine[position].push(engine::measure(&settings.kafka, &store, setup, events).await?);
-            store.drop().await?;
-            wheel.finish_and_clear();
-        }
+        self.ceilings(found).await?;
+        wheel.finish_and_clear();
+        Ok(())
     }
-    let wheel = progress::wheel(format!("run {}: ceilings", run + 1));
-    found.read.push(ceilings::read(&settings.kafka, events).await?);
-    let (decoded, blocks) =
-        ceilings::decode(&settings.kafka, events, settings.analytics.sink.max_rows).await?;
-    found.decode.push(decoded);
-    let store = Store::make(config, &format!("{tag}_insert")).await?;
-    found
-        .insert
-        .push(ceilings::insert(&store, blocks, at_once()).await?);
-    store.drop().await?;
-    wheel.finish_and_clear();
-    Ok(())
+
+    async fn ours(&mut self, found: &mut Found) -> anyhow::Result<()> {
+        let store = self.store("ours").await?;
+        found
+            .ours
+            .push(ours::measure(self.settings, &store, self.events).await?);
+        store.drop().await
+    }
+
+    async fn engine(&mut self, found: &mut Found) -> anyhow::Result<()> {
+        for (setup, found) in engine::SETUPS.into_iter().zip(&mut found.engine) {
+            let store = self.store("engine").await?;
+            found.push(engine::measure(&self.settings.kafka, &store, setup, self.events).await?);
+            store.drop().await?;
+        }
+        Ok(())
+    }
+
+    async fn ceilings(&mut self, found: &mut Found) -> anyhow::Result<()> {
+        let (kafka, events) = (&self.settings.kafka, self.events);
+        self.machine.pause().await?;
+        found.read.push(ceilings::read(kafka, events).await?);
+        self.machine.pause().await?;
+        let (decoded, blocks) =
+            ceilings::decode(kafka, events, self.settings.analytics.sink.max_rows).await?;
+        found.decode.push(decoded);
+        let store = self.store("insert").await?;
+        found
+            .insert
+            .push(ceilings::insert(&store, blocks, at_once()).await?);
+        store.drop().await
+    }
+
+    /// A database of its own, on a machine that is quiet again.
+    async fn store(&mut self, what: &str) -> anyhow::Result<Store> {
+        let store = Store::make(&self.settings.clickhouse, &format!("{}_{what}", self.tag)).await?;
+        self.machine.pause().await?;
+        Ok(store)
+    }
 }
 
 /// Inserts at a time: as many as there are processors to serve them.
