@@ -1,6 +1,8 @@
 -- Facts: one row per record of calls.events, kept 90 days. The sink writes every record once; _topic,
 -- _partition and _offset say which one a row is, so that the audit can compare the table with the log.
 -- The deduplication window remembers the tokens of the last 100 000 inserts: a repeated insert is a no-op.
+-- Small parts keep all columns in one file: an insert would otherwise write some seventy files, and a merge
+-- delete them again.
 CREATE TABLE IF NOT EXISTS call_events
 (
     tenant_id UUID COMMENT 'Tenant' CODEC(ZSTD(1)),
@@ -41,7 +43,7 @@ ENGINE = MergeTree
 PARTITION BY toDate(at)
 ORDER BY (tenant_id, toStartOfHour(at), campaign_id, call_id, at)
 TTL toDateTime(at) + INTERVAL 90 DAY DELETE
-SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1
+SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1, min_bytes_for_wide_part = 134217728
 COMMENT 'One row per event of a call or attempt';
 
 -- Records the sink could not store. Their offsets are missing from call_events on purpose.

@@ -34,7 +34,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(hour)
 ORDER BY (tenant_id, campaign_id, hour, call_id)
 TTL toDateTime(last_at) + INTERVAL 25 MONTH DELETE
-SETTINGS non_replicated_deduplication_window = 100000
+SETTINGS non_replicated_deduplication_window = 100000, min_bytes_for_wide_part = 134217728
 COMMENT 'One row per call after merging; read calls_final';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS calls_from_events TO calls AS

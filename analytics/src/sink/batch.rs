@@ -11,6 +11,9 @@ use super::{
 };
 use crate::processors::{Meta, Reject, call_events::CallEvents};
 
+/// How many times longer a batch may wait for records that are known to come.
+const CATCHING_UP: u32 = 20;
+
 /// Consecutive records of a partition: rows to insert and records that cannot become rows.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -72,9 +75,17 @@ impl Batch {
         self.rows.len() + self.rejected.len() >= config.max_rows || self.bytes >= config.max_bytes
     }
 
-    /// When it must be written at the latest.
-    pub(super) fn due(&self, config: &SinkConfig) -> Option<Instant> {
-        self.opened.map(|opened| opened + config.linger())
+    /// When it must be written at the latest, with `ahead` records of the log still to be read.
+    ///
+    /// Far behind, small batches cost twice: in the insert, and in the merges that follow it. So a batch
+    /// that another whole one follows waits to be full, within reason.
+    pub(super) fn due(&self, config: &SinkConfig, ahead: u64) -> Option<Instant> {
+        let linger = if ahead >= config.max_rows as u64 {
+            config.linger() * CATCHING_UP
+        } else {
+            config.linger()
+        };
+        self.opened.map(|opened| opened + linger)
     }
 
     /// The intent that announces this batch.

@@ -113,7 +113,7 @@ impl Worker {
 
     /// A batch that repeats a known range waits for the whole of it, unless retention took its end.
     fn due(&self) -> Option<Instant> {
-        let due = self.batch.due(&self.sink.config)?;
+        let due = self.batch.due(&self.sink.config, self.partition.ahead())?;
         Some(if self.known_range().is_some() {
             due + RANGE_PATIENCE
         } else {

@@ -22,7 +22,8 @@ pub trait BlockWriter: Clone + Send + Sync + 'static {
 }
 
 /// One batch is one block: a token counts per block, so the server must never split an insert, and
-/// asynchronous inserts would merge it with others.
+/// asynchronous inserts would merge it with others. The views group what they insert, so there is nothing
+/// left to aggregate on the way into a table.
 const SETTINGS: &[(&str, &str)] = &[
     ("async_insert", "0"),
     ("insert_deduplicate", "1"),
@@ -32,6 +33,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("min_insert_block_size_rows", "0"),
     ("min_insert_block_size_bytes", "0"),
     ("max_partitions_per_insert_block", "100"),
+    ("optimize_on_insert", "0"),
 ];
 
 impl BlockWriter for ClickHouse {

@@ -154,8 +154,11 @@ impl Config {
             .set("fetch.min.bytes", "1")
             .set("max.partition.fetch.bytes", "4194304")
             .set("queued.min.messages", "20000")
-            .set("queued.max.messages.kbytes", "65536")
-            .set("max.poll.interval.ms", "300000");
+            .set("queued.max.messages.kbytes", "16384")
+            // By default a full queue stops fetching for a second, which is what a busy consumer then waits.
+            .set("fetch.queue.backoff.ms", "5")
+            .set("max.poll.interval.ms", "300000")
+            .set("statistics.interval.ms", "500");
         match self.consumer.group_protocol {
             GroupProtocol::Consumer => {
                 client.set("group.protocol", "consumer");

@@ -32,6 +32,12 @@ impl Frontier {
         self.position
     }
 
+    /// The offset after everything received.
+    #[must_use]
+    pub fn next(&self) -> Option<i64> {
+        self.received.back().map(|(_, last)| last + 1).or(self.position)
+    }
+
     /// True when something was received and is not finished.
     #[must_use]
     pub fn is_open(&self) -> bool {

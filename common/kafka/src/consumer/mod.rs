@@ -27,12 +27,15 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    ClientContext, Message, Offset, TopicPartitionList,
+    ClientContext, Message, Offset, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance},
     error::{KafkaError as ClientError, RDKafkaErrorCode},
@@ -169,6 +172,7 @@ struct Lane {
     load: Arc<Load>,
     flow: Flow,
     pulse: Arc<Pulse>,
+    end: Arc<AtomicI64>,
     drain: CancellationToken,
     worker: JoinHandle<Result<(), WorkerError>>,
 }
@@ -196,6 +200,7 @@ impl Lanes {
         let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
         let load = Arc::new(Load::default());
         let pulse = Arc::new(Pulse::new(Instant::now()));
+        let end = Arc::new(AtomicI64::new(0));
         let drain = CancellationToken::new();
         let partition = Partition {
             topic: topic.into(),
@@ -205,6 +210,7 @@ impl Lanes {
             chunks,
             client: Arc::clone(client),
             pulse: Arc::clone(&pulse),
+            end: Arc::clone(&end),
             drain: drain.clone(),
         };
         let lane = Lane {
@@ -213,6 +219,7 @@ impl Lanes {
             load,
             flow: Flow::new(self.budget.0 / share, self.budget.1 / share),
             pulse,
+            end,
             drain,
             worker: self.runtime.spawn((self.worker)(partition)),
         };
@@ -445,6 +452,18 @@ impl ClientContext for Context {
 
     fn error(&self, error: ClientError, _reason: &str) {
         events::BrokerTrouble { error: &error }.emit();
+    }
+
+    /// Arrives inside the poll, as often as the client's configuration says.
+    fn stats(&self, statistics: Statistics) {
+        let lanes = self.lanes();
+        for (topic, partitions) in statistics.topics {
+            for (number, partition) in partitions.partitions {
+                if let Some(lane) = lanes.open.get(&(topic.clone(), number)) {
+                    lane.end.store(partition.ls_offset, Ordering::Relaxed);
+                }
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Instant,
 };
@@ -47,6 +47,8 @@ pub struct Partition {
     pub(super) frontier: Frontier,
     pub(super) client: Client,
     pub(super) pulse: Arc<Pulse>,
+    /// The offset the next record of the log will get, as of the client's latest statistics.
+    pub(super) end: Arc<AtomicI64>,
     pub(super) drain: CancellationToken,
 }
 
@@ -113,6 +115,15 @@ impl Partition {
     /// down, and keeps trying.
     pub fn waiting(&self) {
         self.pulse.beat(self.frontier.is_open());
+    }
+
+    /// How many records of the log are behind the ones received, by a figure that is up to half a second old;
+    /// 0 when nothing is known.
+    #[must_use]
+    pub fn ahead(&self) -> u64 {
+        let end = self.end.load(Ordering::Relaxed);
+        let next = self.frontier.next().unwrap_or(end);
+        u64::try_from(end - next).unwrap_or(0)
     }
 
     /// The offset a commit would write: everything before it is finished.

@@ -12,6 +12,7 @@ mod store;
 
 use std::time::Duration;
 
+use voice_analytics::sink::GROUP;
 use voice_kafka::admin::Admin;
 use voice_lifecycle::{Clock as _, SystemClock};
 use voice_schemas::topics;
@@ -23,12 +24,14 @@ use super::{
 };
 use crate::{args::BenchArgs, progress, settings::Settings};
 
-const EVENTS: u64 = 1_000_000;
+const EVENTS: u64 = 2_000_000;
 
 /// Figures of all runs, one element per run.
 #[derive(Default)]
 struct Found {
     ours: Vec<f64>,
+    ours_facts_only: Vec<f64>,
+    engine_facts_only: Vec<f64>,
     engine: [Vec<f64>; engine::SETUPS.len()],
     read: Vec<f64>,
     decode: Vec<f64>,
@@ -92,6 +95,7 @@ impl Bench<'_> {
             self.engine(found).await?;
             self.ours(found).await?;
         }
+        self.facts_only(found).await?;
         self.ceilings(found).await?;
         wheel.finish_and_clear();
         Ok(())
@@ -112,6 +116,23 @@ impl Bench<'_> {
             store.drop().await?;
         }
         Ok(())
+    }
+
+    /// Both again without the view that makes `calls`, which costs them the same.
+    async fn facts_only(&mut self, found: &mut Found) -> anyhow::Result<()> {
+        const DETACH: &str = "DROP VIEW calls_from_events";
+        let store = self.store("ours_facts").await?;
+        store.execute(DETACH).await?;
+        let kafka = &self.settings.kafka;
+        Admin::new(kafka)?.forget_group(&kafka.group(GROUP)).await?;
+        let rate = ours::measure(self.settings, &store, self.events).await?;
+        found.ours_facts_only.push(rate);
+        store.drop().await?;
+        let store = self.store("engine_facts").await?;
+        store.execute(DETACH).await?;
+        let rate = engine::measure(&self.settings.kafka, &store, engine::FASTEST, self.events).await?;
+        found.engine_facts_only.push(rate);
+        store.drop().await
     }
 
     async fn ceilings(&mut self, found: &mut Found) -> anyhow::Result<()> {
@@ -153,6 +174,11 @@ fn figures(found: &Found) -> Vec<Figure> {
             &peer,
             engine,
             ratios(&found.ours, engine),
+        ),
+        Figure::alone("facts_only.events_per_second", "rows/s", &found.ours_facts_only).beside(
+            &format!("ClickHouse's Kafka engine, {}", engine::FASTEST.name),
+            &found.engine_facts_only,
+            ratios(&found.ours_facts_only, &found.engine_facts_only),
         ),
         Figure::alone("read_only", "rows/s", &found.read),
         Figure::alone("read_and_decode_only", "rows/s", &found.decode),
