@@ -124,7 +124,7 @@ impl Bench<'_> {
         let store = self.store("ours_facts").await?;
         store.execute(DETACH).await?;
         let kafka = &self.settings.kafka;
-        Admin::new(kafka)?.forget_group(&kafka.group(GROUP)).await?;
+        Admin::new(kafka)?.forget_group(GROUP).await?;
         let rate = ours::measure(self.settings, &store, self.events).await?;
         found.ours_facts_only.push(rate);
         store.drop().await?;
