@@ -26,6 +26,8 @@ pub enum Command {
     All,
     /// Run the way in: webhooks of the carriers and events of trusted producers, to Kafka.
     Ingest,
+    /// Run campaigns: pace them, judge every dial, ask the carriers, handle answers.
+    Dialer,
     /// Run Kafka to ClickHouse, the roll-ups and the call watchdog.
     Analytics,
     /// Run schedules and report jobs, and the outbox relay.
@@ -37,6 +39,18 @@ pub enum Command {
         /// What to do with them.
         #[command(subcommand)]
         action: TopicsAction,
+    },
+    /// Start and pause campaigns, and ask why a contact is not called.
+    Campaign {
+        /// What to do.
+        #[command(subcommand)]
+        action: CampaignAction,
+    },
+    /// Bring people into a list, or keep numbers from being called.
+    Contacts {
+        /// What to do.
+        #[command(subcommand)]
+        action: ContactsAction,
     },
     /// Say everything that is wrong: settings, stores, schema, topics.
     Check,
@@ -75,6 +89,52 @@ pub enum TopicsAction {
     List,
 }
 
+/// What to do with a campaign.
+#[derive(Debug, Subcommand)]
+pub enum CampaignAction {
+    /// Bring its lists in and start it, or end its pause; says everything that stands against it.
+    Start(CampaignArgs),
+    /// Pause it: nothing of it is claimed any more once this returns. Only a person starts it again.
+    Pause(CampaignArgs),
+    /// Show where it stands.
+    Status(CampaignArgs),
+    /// Say why a contact is not called, and when it may be.
+    Explain {
+        /// Which campaign.
+        #[command(flatten)]
+        campaign: CampaignArgs,
+        /// The contact: `con_…` or its UUID.
+        contact: voice_schemas::ContactId,
+    },
+    /// Count its contacts by where they stand.
+    Funnel(CampaignArgs),
+    /// Stop all dialling of a tenant at once, or of everybody.
+    Stop {
+        /// The tenant's short name; everybody when absent.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Why, for whoever finds the switch thrown.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Take a stop back.
+    Allow {
+        /// The tenant's short name; everybody when absent.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+}
+
+/// A campaign of a tenant.
+#[derive(Debug, Args)]
+pub struct CampaignArgs {
+    /// The tenant's short name.
+    #[arg(long)]
+    pub tenant: String,
+    /// The campaign: `cmp_…` or its UUID.
+    pub campaign: voice_schemas::CampaignId,
+}
+
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
 pub enum DeadLettersAction {
@@ -82,6 +142,68 @@ pub enum DeadLettersAction {
     List(Selection),
     /// Process them again: records go to their topic, requests through ingest.
     Replay(Selection),
+}
+
+/// What to do with contacts.
+#[derive(Debug, Subcommand)]
+pub enum ContactsAction {
+    /// Import a CSV file. Killed in the middle, the same command goes on; docs/contacts.md explains the counters.
+    Import(ImportArgs),
+    /// Keep numbers from being called. They are read from a file, one a line.
+    Suppress(SuppressArgs),
+}
+
+/// What to import, and how.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The file. Delimiter, encoding and columns are found out.
+    pub file: PathBuf,
+    /// The tenant's short name or id.
+    #[arg(long)]
+    pub tenant: String,
+    /// The list's name or id; a list with a new name is made.
+    #[arg(long)]
+    pub list: String,
+    /// Where numbers without `+` are from: two letters, `CZ`.
+    #[arg(long)]
+    pub region: Option<String>,
+    /// What a column is: `heading=field`, or `#3=field` for the third one. Several with commas.
+    #[arg(long, value_delimiter = ',')]
+    pub mapping: Vec<String>,
+    /// Count everything and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write what was not taken to this file: line, column, code, and the shape of the value.
+    #[arg(long)]
+    pub errors: Option<PathBuf>,
+    /// What separates cells, when it is found out wrongly: one character, or `tab`.
+    #[arg(long)]
+    pub delimiter: Option<String>,
+    /// How the file is written, when it is found out wrongly: `windows-1250`.
+    #[arg(long)]
+    pub encoding: Option<String>,
+}
+
+/// Which numbers to keep from being called.
+#[derive(Debug, Args)]
+pub struct SuppressArgs {
+    /// A file with one number a line; `-` is standard input.
+    pub file: PathBuf,
+    /// The tenant's short name or id.
+    #[arg(long)]
+    pub tenant: String,
+    /// Why: opt_out, withdrawn, do_not_call_list, complaint, wrong_number, erased or other.
+    #[arg(long)]
+    pub reason: String,
+    /// Only for this campaign.
+    #[arg(long)]
+    pub campaign: Option<String>,
+    /// For so many days; for good when absent.
+    #[arg(long)]
+    pub days: Option<u32>,
+    /// Where numbers without `+` are from: two letters, `CZ`.
+    #[arg(long)]
+    pub region: Option<String>,
 }
 
 /// Which dead letters.
@@ -122,6 +244,8 @@ pub enum Bench {
     Ingest(BenchArgs),
     /// Rows per second from Kafka to ClickHouse, beside ClickHouse's own Kafka engine.
     Sink(BenchArgs),
+    /// Agents kept busy and people abandoned on virtual shifts, beside other policies and the exact optimum.
+    Pacing(PacingArgs),
     /// Draw docs/benchmarks.md from the files in docs/benchmarks.
     Docs,
     /// A process of the ingest bench: a server to be measured, or who asks it.
@@ -142,6 +266,23 @@ pub struct BenchArgs {
     /// Events or webhooks per repetition.
     #[arg(long)]
     pub events: Option<u64>,
+    /// Also write the figures to this file.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+}
+
+/// Which virtual shifts to play. A thousand seeds of the ordinary shift: `--seeds 1000 --scenario R1`.
+#[derive(Debug, Args)]
+pub struct PacingArgs {
+    /// Shifts per scenario and team size.
+    #[arg(long, default_value_t = 8)]
+    pub seeds: u64,
+    /// The first seed; equal seeds play the same shifts.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Only these, with commas: `M1,R1`.
+    #[arg(long, value_delimiter = ',')]
+    pub scenario: Vec<String>,
     /// Also write the figures to this file.
     #[arg(long)]
     pub json: Option<PathBuf>,

@@ -47,7 +47,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let mut faults = settings.faults();
     if matches!(
         command,
-        Command::All | Command::Ingest | Command::Analytics | Command::Scheduler
+        Command::All | Command::Ingest | Command::Dialer | Command::Analytics | Command::Scheduler
     ) {
         faults.extend(settings.key_faults());
     }
@@ -57,10 +57,13 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::All => roles::run(settings, &roles::Role::ALL).await,
         Command::Ingest => roles::run(settings, &[roles::Role::Ingest]).await,
+        Command::Dialer => roles::run(settings, &[roles::Role::Dialer]).await,
         Command::Analytics => roles::run(settings, &[roles::Role::Analytics]).await,
         Command::Scheduler => roles::run(settings, &[roles::Role::Scheduler]).await,
         Command::Migrate => commands::migrate::run(&settings).await,
         Command::Topics { action } => commands::topics::run(&settings, action).await,
+        Command::Campaign { action } => commands::campaign::run(&settings, action).await,
+        Command::Contacts { action } => commands::contacts::run(&settings, action).await,
         Command::Audit { json } => commands::audit::run(&settings, json).await,
         Command::DeadLetters { action } => commands::dead_letters::run(&settings, action).await,
         Command::Check | Command::Demo(_) | Command::Bench { .. } => Ok(ExitCode::SUCCESS),

@@ -15,6 +15,17 @@ pub fn bar(length: u64, what: impl Into<Cow<'static, str>>) -> ProgressBar {
     bar
 }
 
+/// A bar over so many bytes of a file, with the time that is left; the message is for what was found in them.
+pub fn bytes(length: u64, what: impl Into<Cow<'static, str>>) -> ProgressBar {
+    let bar = ProgressBar::new(length);
+    let template = "{msg:28} {bar:40.green/dim} {bytes:>10}/{total_bytes} {elapsed:>4}, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_message(what);
+    bar
+}
+
 /// A wheel that turns while something without a measure goes on.
 pub fn wheel(what: impl Into<Cow<'static, str>>) -> ProgressBar {
     let wheel = ProgressBar::new_spinner();

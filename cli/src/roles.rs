@@ -20,6 +20,7 @@ use voice_telephony::{CarrierClient, telnyx, twilio};
 
 use crate::settings::Settings;
 
+mod dialling;
 mod outbox;
 mod watermark;
 
@@ -31,6 +32,8 @@ const CARRIER_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum Role {
     /// Webhooks and events in.
     Ingest,
+    /// Campaigns.
+    Dialer,
     /// Kafka to ClickHouse and what follows.
     Analytics,
     /// Reports, and the outbox relay.
@@ -39,7 +42,7 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Ingest, Self::Analytics, Self::Scheduler];
+    pub const ALL: [Self; 4] = [Self::Ingest, Self::Dialer, Self::Analytics, Self::Scheduler];
 }
 
 /// Runs `roles` until a signal, or until one of their tasks dies.
@@ -131,6 +134,36 @@ pub async fn start(settings: Settings, roles: &[Role]) -> anyhow::Result<Started
                 };
                 voice_ingest::App::build(settings.ingest.clone(), deps)?.spawn(&lifecycle, listener);
             }
+            Role::Dialer => {
+                let accounts = dialling::Accounts {
+                    database: worker.clone(),
+                    sealer: Arc::clone(&sealer),
+                    public_base_url: settings.ingest.public_base_url.clone(),
+                    clock: clock.clone(),
+                    metrics: metrics.clone(),
+                    lines: Arc::default(),
+                };
+                let mut versions = HashMap::new();
+                accounts.load(&mut versions).await?;
+                let deps = voice_dialer::Dependencies {
+                    kafka: settings.kafka.clone(),
+                    database: worker.clone(),
+                    producer: producer.clone(),
+                    lines: Arc::clone(&accounts.lines),
+                    context: Arc::clone(&context),
+                    gate: Arc::new(voice_dialer::law::Law::embedded()?),
+                    clock: clock.clone(),
+                    metrics: metrics.clone(),
+                };
+                voice_dialer::App::build(settings.dialer.clone(), deps)
+                    .context("the dialer asks the brokers for the partitions of calls.events")?
+                    .start(&lifecycle);
+                lifecycle.spawn(
+                    "carrier accounts",
+                    TaskPolicy::background(Duration::from_secs(2)),
+                    |stop| accounts.watch(versions, stop),
+                );
+            }
             Role::Analytics => {
                 let deps = voice_analytics::Dependencies {
                     kafka: settings.kafka.clone(),
@@ -171,6 +204,7 @@ pub async fn start(settings: Settings, roles: &[Role]) -> anyhow::Result<Started
 fn name(roles: &[Role]) -> &'static str {
     match roles.first() {
         Some(Role::Ingest) => "ingest",
+        Some(Role::Dialer) => "dialer",
         Some(Role::Analytics) => "analytics",
         Some(Role::Scheduler) => "scheduler",
         None => "none",

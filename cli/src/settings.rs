@@ -37,6 +37,8 @@ pub struct Settings {
     pub analytics: voice_analytics::Config,
     /// Reports.
     pub scheduler: voice_scheduler::Config,
+    /// Campaigns.
+    pub dialer: voice_dialer::Config,
 }
 
 /// Health, readiness, metrics.
@@ -163,6 +165,7 @@ impl Settings {
         let ingest = section(sources, "ingest", &mut faults);
         let analytics = section(sources, "analytics", &mut faults);
         let scheduler = section(sources, "scheduler", &mut faults);
+        let dialer = section(sources, "dialer", &mut faults);
         let whole = || {
             Some(Self {
                 telemetry: telemetry?,
@@ -175,6 +178,7 @@ impl Settings {
                 ingest: ingest?,
                 analytics: analytics?,
                 scheduler: scheduler?,
+                dialer: dialer?,
             })
         };
         whole().ok_or(Faults(faults))
@@ -187,6 +191,7 @@ impl Settings {
         faults.extend(self.clickhouse.faults());
         faults.extend(self.ingest.faults());
         faults.extend(self.analytics.faults(&self.clickhouse));
+        faults.extend(self.dialer.faults());
         faults
     }
 

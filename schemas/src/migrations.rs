@@ -38,6 +38,8 @@ pub const POSTGRES: &[Migration] = migrations!("postgres":
     2 "0002_provider_accounts",
     3 "0003_outbox",
     4 "0004_reports",
+    5 "0005_contacts",
+    6 "0006_campaigns",
 );
 
 /// ClickHouse: facts, calls, roll-ups, marts.

@@ -22,9 +22,16 @@ const LAYERS: [&[&str]; 6] = [
     ],
     &["voice-telephony"],
     // What belongs to one service and is a crate of its own only because it is large.
-    &["voice-reports"],
+    &[
+        "voice-reports",
+        "voice-contacts",
+        "voice-compliance",
+        "voice-pacing",
+    ],
     &[
         "voice-ingest",
+        "voice-dialer",
+        "voice-pacing-bench",
         "voice-analytics",
         "voice-scheduler",
         "voice-simulator",
@@ -40,8 +47,16 @@ const NAMED_ONCE: [(&str, &[&str]); 4] = [
     ("rdkafka", &["voice-kafka"]),
     // The local server's own tests hold it against the official client.
     ("clickhouse", &["voice-clickhouse", "voice-clickhouse-local"]),
-    // The job queue's tables are the scheduler's.
-    ("sqlx", &["voice-postgres", "voice-scheduler"]),
+    // Each writes the statements about its own tables; connections come from common/postgres.
+    (
+        "sqlx",
+        &[
+            "voice-contacts",
+            "voice-dialer",
+            "voice-postgres",
+            "voice-scheduler",
+        ],
+    ),
     ("apalis-postgres", &["voice-scheduler"]),
 ];
 

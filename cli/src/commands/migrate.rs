@@ -4,8 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use voice_clickhouse::ClickHouse;
+use voice_lifecycle::{Clock as _, SystemClock};
+use voice_postgres::{Database, Role};
 
 use crate::settings::Settings;
+
+/// Partitions of tables that grow are made so far ahead each time this runs.
+const MONTHS_AHEAD: i32 = 3;
 
 /// Brings both stores to the schema of this release, and says what it did.
 pub async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
@@ -24,6 +29,11 @@ pub async fn postgres(settings: &Settings) -> anyhow::Result<Vec<&'static str>> 
     let applied = voice_postgres::migrate::run(&settings.postgres.url)
         .await
         .context("migrating Postgres")?;
+    let owner = Database::connect(&settings.postgres, Role::Owner).await?;
+    voice_dialer::attempts::make_partitions(&owner, MONTHS_AHEAD, SystemClock.now())
+        .await
+        .context("making the partitions of the months ahead")?;
+    owner.close().await;
     voice_scheduler::migrate(&settings.postgres.url)
         .await
         .context("migrating the job queue")?;

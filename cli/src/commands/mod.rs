@@ -3,7 +3,9 @@
 
 pub mod audit;
 pub mod bench;
+pub mod campaign;
 pub mod check;
+pub mod contacts;
 pub mod dead_letters;
 pub mod demo;
 pub mod migrate;

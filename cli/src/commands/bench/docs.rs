@@ -4,18 +4,23 @@ use std::{fmt::Write as _, fs, path::Path, process::ExitCode};
 
 use comfy_table::Table;
 
-use super::figures::{Figure, Report};
+use super::{
+    figures::{Figure, Report},
+    pacing,
+};
 use crate::commands;
 
 const FOLDER: &str = "docs/benchmarks";
 const PAGE: &str = "docs/benchmarks.md";
 
 /// What a figure has to keep.
-enum Promise {
+pub enum Promise {
+    /// Nothing.
     None,
     RatioAtLeast(f64),
     RatioAtMost(f64),
     ValueAtMost(f64),
+    ValueAtLeast(f64),
 }
 
 impl Promise {
@@ -25,6 +30,7 @@ impl Promise {
             Self::RatioAtLeast(least) => format!("≥ {least} ×"),
             Self::RatioAtMost(most) => format!("≤ {most} ×"),
             Self::ValueAtMost(most) => format!("≤ {most}"),
+            Self::ValueAtLeast(least) => format!("≥ {least}"),
         }
     }
 
@@ -34,17 +40,29 @@ impl Promise {
             Self::RatioAtLeast(least) => figure.ratio.map(|ratio| ratio >= *least),
             Self::RatioAtMost(most) => figure.ratio.map(|ratio| ratio <= *most),
             Self::ValueAtMost(most) => Some(figure.value <= *most),
+            Self::ValueAtLeast(least) => Some(figure.value >= *least),
         }
     }
 }
 
 /// A figure in words.
-struct Entry {
-    bench: &'static str,
-    id: &'static str,
-    what: &'static str,
-    limit: &'static str,
-    promise: Promise,
+pub struct Entry {
+    pub bench: &'static str,
+    /// Dotted; `*.utilisation` explains every figure that ends like this and has no entry of its own.
+    pub id: &'static str,
+    pub what: &'static str,
+    pub limit: &'static str,
+    pub promise: Promise,
+}
+
+impl Entry {
+    fn explains(&self, bench: &str, id: &str) -> bool {
+        self.bench == bench
+            && match self.id.strip_prefix('*') {
+                Some(ending) => id.ends_with(ending),
+                None => self.id == id,
+            }
+    }
 }
 
 const ENTRIES: &[Entry] = &[
@@ -141,10 +159,13 @@ const ENTRIES: &[Entry] = &[
     },
 ];
 
+/// Every entry; the special ones stand before those that explain many figures.
+fn entries() -> impl Iterator<Item = &'static Entry> {
+    ENTRIES.iter().chain(pacing::ENTRIES)
+}
+
 fn entry(bench: &str, id: &str) -> Option<&'static Entry> {
-    ENTRIES
-        .iter()
-        .find(|entry| (entry.bench, entry.id) == (bench, id))
+    entries().find(|entry| entry.explains(bench, id))
 }
 
 fn row(report: &Report, figure: &Figure) -> [String; 6] {
@@ -282,9 +303,9 @@ mod tests {
             assert!(entry(bench, id).is_some(), "{bench} {id}");
         }
         let measured = |bench: &str| reports.iter().any(|report| report.name == bench);
-        for entry in ENTRIES.iter().filter(|entry| measured(entry.bench)) {
+        for entry in entries().filter(|entry| measured(entry.bench)) {
             assert!(
-                figures.contains(&(entry.bench, entry.id)),
+                figures.iter().any(|(bench, id)| entry.explains(bench, id)),
                 "{} {}",
                 entry.bench,
                 entry.id

@@ -13,9 +13,10 @@ mod docs;
 mod figures;
 mod ingest;
 mod machine;
+mod pacing;
 mod sink;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use self::{figures::Figure, machine::Machine};
 use crate::{
@@ -36,27 +37,56 @@ pub async fn run(mut settings: Settings, bench: Bench) -> anyhow::Result<ExitCod
             voice_telemetry::init(&settings.telemetry)?;
             let mut machine = Machine::look().await?;
             let figures = sink::measure(&settings, &args, &mut machine).await?;
-            report("sink", &args, machine, figures)
+            report(
+                "sink",
+                command("sink", &args),
+                args.json.as_deref(),
+                machine,
+                figures,
+            )
         }
         Bench::Ingest(args) => {
             voice_telemetry::init(&settings.telemetry)?;
             let mut machine = Machine::look().await?;
             let figures = ingest::measure(&settings, &args, &mut machine).await?;
-            report("ingest", &args, machine, figures)
+            report(
+                "ingest",
+                command("ingest", &args),
+                args.json.as_deref(),
+                machine,
+                figures,
+            )
+        }
+        Bench::Pacing(args) => {
+            let machine = Machine::look().await?;
+            let figures = pacing::measure(&args)?;
+            report(
+                "pacing",
+                pacing::command(&args),
+                args.json.as_deref(),
+                machine,
+                figures,
+            )
         }
     }
 }
 
-fn report(name: &str, args: &BenchArgs, machine: Machine, figures: Vec<Figure>) -> anyhow::Result<ExitCode> {
+fn report(
+    name: &str,
+    command: String,
+    json: Option<&Path>,
+    machine: Machine,
+    figures: Vec<Figure>,
+) -> anyhow::Result<ExitCode> {
     let report = figures::Report {
         name: name.to_owned(),
         commit: machine::commit(),
         machine,
-        command: command(name, args),
+        command,
         figures,
     };
     println!("{}", docs::table(&report));
-    if let Some(file) = &args.json {
+    if let Some(file) = json {
         report.write(file)?;
     }
     Ok(ExitCode::SUCCESS)

@@ -1,0 +1,220 @@
+//! Writing what was heard, and telling of it.
+//!
+//! First Postgres, then Kafka, and only then are the records finished that caused it. No outbox is needed for ends: the
+//! record of `calls.events` that ended the call is read again until `attempt.finished` is confirmed, and the event
+//! has the same id each time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use voice_kafka::OutboundRecord;
+use voice_schemas::{
+    AttemptId, Envelope, EventId, EventType, TenantId,
+    events::attempt::{AttemptData, AttemptEvent},
+    topics,
+};
+
+use super::{
+    shard::Shard,
+    worker::{Deps, ShardKey, Worker},
+};
+use crate::{
+    agents,
+    attempts::{self, Line, News},
+    campaigns::SOURCE,
+    error::Error,
+    events::ENDED,
+    shards,
+};
+
+impl Worker {
+    /// Writes everything that is not written yet, and waits until it is told.
+    ///
+    /// # Errors
+    /// When a store is away; nothing is lost and the same call does the rest.
+    pub(super) async fn flush(&mut self) -> Result<(), Error> {
+        self.recall().await?;
+        let mut tenants: BTreeSet<TenantId> = self.end_owners.iter().map(|(tenant, ..)| *tenant).collect();
+        tenants.extend(self.agent_inputs.iter().map(|(tenant, ..)| *tenant));
+        tenants.extend(
+            self.shards
+                .iter()
+                .filter(|(_, shard)| shard.lines.values().any(|held| held.dirty))
+                .map(|((tenant, ..), _)| *tenant),
+        );
+        for tenant in tenants {
+            self.write(tenant).await?;
+        }
+        self.tell().await
+    }
+
+    async fn write(&mut self, tenant: TenantId) -> Result<(), Error> {
+        let now = self.now();
+        let mut tx = self.deps.database.tenant(tenant).await?;
+        let inputs: Vec<_> = self
+            .agent_inputs
+            .iter()
+            .filter(|(owner, ..)| *owner == tenant)
+            .map(|(_, agent, input)| (*agent, input.clone()))
+            .collect();
+        let changed = agents::apply(&mut tx, &inputs, now).await?;
+        let dirty: Vec<&Line> = self
+            .shards
+            .range((tenant, voice_schemas::CampaignId(uuid::Uuid::nil()), 0)..)
+            .take_while(|((owner, ..), _)| *owner == tenant)
+            .flat_map(|(_, shard)| shard.lines.values())
+            .filter(|held| held.dirty)
+            .map(|held| &held.line)
+            .collect();
+        attempts::apply_progress(&mut tx, &dirty).await?;
+        let written: Vec<AttemptId> = dirty.iter().map(|line| line.attempt).collect();
+        let ends: Vec<_> = self
+            .ends
+            .iter()
+            .zip(&self.end_owners)
+            .filter(|(_, (owner, ..))| *owner == tenant)
+            .map(|(end, _)| end.clone())
+            .collect();
+        let applied = attempts::apply_ends(&mut tx, &ends, now).await?;
+        tx.commit().await?;
+
+        #[allow(clippy::cast_precision_loss)]
+        self.deps
+            .metrics
+            .counter(&ENDED)
+            .add((), applied.ended.len() as u64);
+        for ((owner, ..), shard) in &mut self.shards {
+            if *owner == tenant {
+                for attempt in &written {
+                    if let Some(held) = shard.lines.get_mut(attempt) {
+                        held.dirty = false;
+                    }
+                }
+                shard.see(changed.iter().map(|applied| applied.agent.clone()), now);
+            }
+        }
+        self.agent_inputs.retain(|(owner, ..)| *owner != tenant);
+        // Told also when it was written before: then the telling may have been what was lost.
+        let (mut kept, mut owners) = (Vec::new(), Vec::new());
+        for (end, owner) in self.ends.drain(..).zip(self.end_owners.drain(..)) {
+            if owner.0 == tenant {
+                self.unannounced
+                    .extend(event(&self.deps, owner, EventType::AttemptFinished, &end.line));
+            } else {
+                kept.push(end);
+                owners.push(owner);
+            }
+        }
+        (self.ends, self.end_owners) = (kept, owners);
+        Ok(())
+    }
+
+    /// Hands all events over and waits for the broker's confirmation.
+    async fn tell(&mut self) -> Result<(), Error> {
+        let mut confirmations = Vec::with_capacity(self.unannounced.len());
+        for record in &self.unannounced {
+            confirmations.push(self.deps.producer.enqueue(record)?);
+        }
+        for confirmation in confirmations {
+            confirmation.await?;
+        }
+        self.unannounced.clear();
+        Ok(())
+    }
+
+    /// Reads the attempts late events are about, and takes note of what changes their ends.
+    async fn recall(&mut self) -> Result<(), Error> {
+        if self.late.0.is_empty() {
+            return Ok(());
+        }
+        let mut by_tenant: BTreeMap<TenantId, Vec<AttemptId>> = BTreeMap::new();
+        for ((tenant, ..), attempt, _) in &self.late.0 {
+            by_tenant.entry(*tenant).or_default().push(*attempt);
+        }
+        let mut found: BTreeMap<AttemptId, (ShardKey, Line)> = BTreeMap::new();
+        for (tenant, attempts) in by_tenant {
+            let mut tx = self.deps.database.tenant(tenant).await?;
+            for (campaign, shard, line) in attempts::lines(&mut tx, &attempts).await? {
+                found.insert(line.attempt, ((tenant, campaign, shard), line));
+            }
+            tx.commit().await?;
+        }
+        let now = self.now();
+        for (_, attempt, event) in std::mem::take(&mut self.late.0) {
+            let Some((key, line)) = found.get_mut(&attempt) else {
+                continue;
+            };
+            let news = line.hear(&event);
+            let (key, line) = (*key, line.clone());
+            if matches!(news, Some(News::Ended | News::EndedOtherwise)) {
+                self.amend(key, line.clone(), now);
+            }
+            if let Some(shard) = self.shards.get_mut(&key)
+                && line.end.is_some()
+            {
+                shard.ended.insert(attempt, (line, now));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Shard {
+    /// Takes note of how agents stand, and tells pacing how long they talked and wrapped up.
+    pub(super) fn see(
+        &mut self,
+        agents: impl Iterator<Item = agents::AgentRow>,
+        now: chrono::DateTime<chrono::Utc>,
+    ) {
+        use voice_schemas::events::agent::AgentStatus as S;
+        let mine = Some((self.campaign.id, self.number));
+        for agent in agents {
+            if agent.state.works_for != mine {
+                self.agents.remove(&agent.id);
+                continue;
+            }
+            if let Some(before) = self.agents.get(&agent.id)
+                && before.state.status != agent.state.status
+            {
+                let since = before.state.since.into();
+                let event = match before.state.status {
+                    S::OnCall => Some(voice_pacing::Event::TalkEnded { since }),
+                    S::WrapUp => Some(voice_pacing::Event::WrapEnded { since }),
+                    _ => None,
+                };
+                if let Some(event) = event {
+                    self.pacer
+                        .observe(event, &voice_pacing::Jurisdiction(String::new()), now.into());
+                }
+            }
+            self.agents.insert(agent.id, agent);
+        }
+    }
+}
+
+/// An event about an attempt, keyed like the events of its call. Its id is a function of attempt and type: there is one of
+/// each, however often it is told.
+pub(super) fn event(deps: &Deps, key: ShardKey, kind: EventType, line: &Line) -> Option<OutboundRecord> {
+    let (tenant, campaign, shard) = key;
+    let data = AttemptData {
+        attempt_id: line.attempt,
+        campaign_id: campaign,
+        shard,
+        contact_id: line.contact,
+        call_id: Some(line.call),
+        number: line.number,
+        reasons: Vec::new(),
+        outcome: line.end.as_ref().map(|end| end.ending.outcome),
+    };
+    let at = line.end.as_ref().map_or(line.claimed_at, |end| end.at);
+    let id = EventId::derived(
+        line.claimed_at,
+        &[kind.as_str().as_bytes(), line.attempt.0.as_bytes()],
+    );
+    let event: AttemptEvent = Envelope::new(id, tenant, SOURCE, kind, at, data);
+    Some(OutboundRecord {
+        topic: deps.kafka.topic(&topics::CALLS),
+        key: shards::key(campaign, shard).into_bytes(),
+        payload: serde_json::to_vec(&event).ok()?,
+        headers: Vec::new(),
+    })
+}

@@ -1,0 +1,261 @@
+//! From what carriers say to what is known of lines.
+
+use std::{collections::HashSet, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use voice_kafka::consumer::Chunk;
+use voice_pacing::{Ended, Event};
+use voice_schemas::{
+    AgentId, AttemptId, TenantId,
+    events::call::{AgentKind, CallEvent, CallOutcome, Ending, HangupBy},
+};
+use voice_telemetry::Metrics;
+
+use super::{
+    shard::{Handled, Shard, ended_as},
+    worker::{Reply, ShardKey, Worker},
+};
+use crate::{
+    agents::Input,
+    answer::OnMachine,
+    attempts::{Concluded, End, News},
+    campaigns::Mode,
+    events::{REQUESTS, Request},
+    origination::carriers::Placing,
+    shards,
+};
+
+/// Events of attempts that are no longer in memory.
+#[derive(Debug, Default)]
+pub(super) struct Late(pub(super) Vec<(ShardKey, AttemptId, CallEvent)>);
+
+/// What a line's news mean for an agent, to be written with them.
+pub(super) type AgentInput = (TenantId, AgentId, Input);
+
+impl Worker {
+    /// Folds the events of a chunk into the lines they are about. Events of other campaigns than ours pass by.
+    pub(super) fn hear(&mut self, chunk: &Chunk) {
+        let now = self.now();
+        // The key says whose it is before anything is parsed.
+        let ours: HashSet<String> = self
+            .shards
+            .keys()
+            .map(|(_, campaign, shard)| shards::key(*campaign, *shard))
+            .collect();
+        for record in chunk.records() {
+            let key = record.key.and_then(|key| std::str::from_utf8(key).ok());
+            if !key.is_some_and(|key| ours.contains(key)) {
+                continue;
+            }
+            // What is no call event is another's: the sink keeps what cannot be read.
+            let Some(Ok(event)) = record.payload.map(serde_json::from_slice::<CallEvent>) else {
+                continue;
+            };
+            let call = &event.data.call;
+            let (Some(campaign), Some(attempt)) = (call.campaign_id, call.attempt_id) else {
+                continue;
+            };
+            let key = (event.tenantid, campaign, call.shard.unwrap_or(0));
+            self.heard(key, attempt, event, now);
+        }
+    }
+
+    fn heard(&mut self, key: ShardKey, attempt: AttemptId, event: CallEvent, now: DateTime<Utc>) {
+        let Some(shard) = self.shards.get_mut(&key) else {
+            return;
+        };
+        if let Some((line, _)) = shard.ended.get_mut(&attempt) {
+            if line.hear(&event) == Some(News::EndedOtherwise) {
+                let line = line.clone();
+                self.amend(key, line, now);
+            }
+            return;
+        }
+        let Some(held) = shard.lines.get_mut(&attempt) else {
+            self.late.0.push((key, attempt, event));
+            return;
+        };
+        let Some(news) = held.line.hear(&event) else {
+            return;
+        };
+        held.dirty = true;
+        self.urgent |= matches!(news, News::Answered | News::Verdict);
+        match news {
+            News::Placed | News::EndedOtherwise => {}
+            News::Answered => answered(shard, attempt, now),
+            News::Verdict => {
+                // Decided again with the verdict; a decision that stands is kept by the decision itself.
+                if let Some(Handled::Waiting(until)) = &mut held.handled {
+                    *until = now;
+                }
+            }
+            News::Bridged => {
+                if let Some(Handled::Person(agent, token)) = held.handled {
+                    let call = held.line.call;
+                    self.agent_inputs
+                        .push((key.0, agent, Input::Connect { token, call }));
+                } else if held.handled.is_none() || matches!(held.handled, Some(Handled::Waiting(_))) {
+                    held.handled = Some(Handled::Ai);
+                }
+            }
+            News::Ended => self.conclude(key, attempt, false, now),
+        }
+    }
+
+    /// Takes note of what a carrier answered to our request.
+    pub(super) fn take_reply(&mut self, reply: Reply) {
+        let now = self.now();
+        let Some(shard) = self.shards.get_mut(&reply.owner) else {
+            return;
+        };
+        let Some(held) = shard.lines.get_mut(&reply.attempt) else {
+            return;
+        };
+        held.requesting = false;
+        held.dirty = true;
+        count(&self.deps.metrics, &reply);
+        let carrier = held.line.account.and_then(|account| {
+            crate::app::lines(&self.deps.lines)
+                .get(&(reply.owner.0, account))
+                .map(|line| line.client.carrier())
+        });
+        match reply.placing {
+            Placing::Placed { carrier_call_id, .. } => {
+                if let Some(carrier) = carrier {
+                    held.line.placed(carrier, carrier_call_id);
+                }
+            }
+            Placing::Unknown => held.line.unanswered(),
+            Placing::Not { outcome, refused, .. } => {
+                // The carrier's own events may already have told of a call it says it did not place: they win.
+                if held.line.carrier.is_none() {
+                    held.line.end = Some(concluded(outcome, "not_placed", false, now));
+                    self.conclude(reply.owner, reply.attempt, refused || reply.withheld, now);
+                }
+            }
+        }
+    }
+
+    /// The line is over: what follows is queued for writing.
+    pub(super) fn conclude(&mut self, key: ShardKey, attempt: AttemptId, refused: bool, now: DateTime<Utc>) {
+        let Some(shard) = self.shards.get_mut(&key) else {
+            return;
+        };
+        left_waiting(shard, attempt, now);
+        let Some(held) = shard.lines.get(&attempt) else {
+            return;
+        };
+        let outcome = held
+            .line
+            .end
+            .as_ref()
+            .map_or(CallOutcome::Unknown, |end| end.ending.outcome);
+        shard.tell_ringing(attempt, ended_as(outcome, refused), now);
+        let Some(held) = shard.lines.remove(&attempt) else {
+            return;
+        };
+        if let Some(Handled::Person(agent, token)) = held.handled {
+            let wrap = shard
+                .agents
+                .get(&agent)
+                .map_or_else(Default::default, |agent| agent.wrap);
+            let input = if held.line.bridged.is_some() {
+                Input::CallEnded {
+                    call: held.line.call,
+                    wrap,
+                }
+            } else {
+                Input::Release { token }
+            };
+            self.agent_inputs.push((key.0, agent, input));
+        }
+        shard.ended.insert(attempt, (held.line.clone(), now));
+        // A place is free: somebody may be due who was not looked at.
+        shard.rest_until = shard.rest_until.min(now + chrono::TimeDelta::milliseconds(500));
+        let policy = &shard.campaign.retry;
+        if let Some(end) = Concluded::of(key.1, held.line, policy, refused, now) {
+            self.ends.push(end);
+            self.end_owners.push(key);
+        }
+    }
+
+    /// A line that had ended came to something else.
+    pub(super) fn amend(&mut self, key: ShardKey, line: crate::attempts::Line, now: DateTime<Utc>) {
+        let Some(shard) = self.shards.get(&key) else {
+            return;
+        };
+        let policy = Arc::clone(&shard.campaign);
+        if let Some(end) = Concluded::of(key.1, line, &policy.retry, false, now) {
+            self.ends.push(end);
+            self.end_owners.push(key);
+        }
+    }
+}
+
+/// Somebody or something picked up.
+fn answered(shard: &mut Shard, attempt: AttemptId, now: DateTime<Utc>) {
+    let listens = shard.campaign.answers.on_machine != OnMachine::Ignore;
+    let ai = shard.campaign.mode == Mode::Agentless;
+    if !listens {
+        shard.tell_ringing(attempt, Ended::Person, now);
+    }
+    let Some(held) = shard.lines.get_mut(&attempt) else {
+        return;
+    };
+    if ai {
+        // The stream was sent along with the call: the AI agent is there as soon as it is answered.
+        held.handled = Some(Handled::Ai);
+        held.line.bridged = held.line.answered_at.map(|at| (at, AgentKind::Ai));
+        shard.tell(attempt, Event::Connected, now);
+    } else if held.handled.is_none() {
+        held.handled = Some(Handled::Waiting(now));
+    }
+}
+
+/// A person who waited for an agent has gone: that is an abandoned call.
+fn left_waiting(shard: &mut Shard, attempt: AttemptId, now: DateTime<Utc>) {
+    let Some(held) = shard.lines.get_mut(&attempt) else {
+        return;
+    };
+    let waiting = matches!(held.handled, Some(Handled::Waiting(_)));
+    let machine = held
+        .answered()
+        .and_then(|call| call.machine)
+        .is_some_and(|chance| chance >= 0.9);
+    if waiting && held.line.answered_at.is_some() && held.line.bridged.is_none() {
+        if machine {
+            shard.tell_ringing(attempt, Ended::Machine, now);
+            return;
+        }
+        held.line.abandoned = true;
+        shard.tell_ringing(attempt, Ended::Person, now);
+        shard.tell(attempt, Event::Abandoned, now);
+    }
+}
+
+/// An end we conclude ourselves.
+pub(super) fn concluded(outcome: CallOutcome, cause: &str, reconciled: bool, at: DateTime<Utc>) -> End {
+    End {
+        ending: Ending {
+            outcome,
+            hangup_by: HangupBy::System,
+            cause: cause.to_owned(),
+            sip_code: None,
+            duration_ms: None,
+            reconciled,
+        },
+        at,
+    }
+}
+
+fn count(metrics: &Metrics, reply: &Reply) {
+    let request = match &reply.placing {
+        _ if reply.withheld => Request::Withheld,
+        Placing::Placed { too_late: true, .. } => Request::Late,
+        Placing::Placed { .. } => Request::Placed,
+        Placing::Unknown => Request::Unknown,
+        Placing::Not { refused: true, .. } => Request::Refused,
+        Placing::Not { .. } => Request::Failed,
+    };
+    metrics.counter(&REQUESTS).inc(request);
+}

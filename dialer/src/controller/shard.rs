@@ -1,0 +1,296 @@
+//! One campaign shard as its owner sees it: lines under way, agents, what pacing has learnt.
+//!
+//! Everything here can be lost: it is built again from Postgres by whoever takes the shard over.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use voice_pacing::{
+    Agent, Config, Ended, Event, Jurisdiction, Limits, Mode as Pace, Moment, Overflow, Pacer, Snapshot,
+};
+use voice_schemas::{
+    AgentId, AttemptId,
+    events::{
+        agent::AgentStatus,
+        call::{AgentKind, CallOutcome},
+    },
+};
+
+use crate::{
+    agents::AgentRow,
+    answer::{Answered, Staff, machine_probability},
+    attempts::{Line, Phase},
+    campaigns::{Campaign, Mode},
+};
+
+/// A line that ended is remembered for so long, in case its end turns out to have been another.
+const REMEMBERED: TimeDelta = TimeDelta::minutes(10);
+
+/// What was done about an answered call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handled {
+    /// Nothing yet; look again then at the latest.
+    Waiting(DateTime<Utc>),
+    /// A person was reserved, with this token.
+    Person(AgentId, u64),
+    /// An AI agent.
+    Ai,
+    /// A machine: hung up, or a message.
+    Machine,
+    /// Nobody was there.
+    Abandoned,
+}
+
+/// A line and what only its owner knows.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) line: Line,
+    pub(super) jurisdiction: Jurisdiction,
+    pub(super) handled: Option<Handled>,
+    /// Pacing was told how the ringing ended.
+    pub(super) told: bool,
+    /// Something is not in the table yet.
+    pub(super) dirty: bool,
+    /// When the carrier was last asked about it.
+    pub(super) asked: Option<DateTime<Utc>>,
+    /// The carrier's request is under way or waits for its turn.
+    pub(super) requesting: bool,
+}
+
+/// One shard.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) campaign: Arc<Campaign>,
+    pub(super) number: u16,
+    pub(super) epoch: u64,
+    pub(super) lines: HashMap<AttemptId, Held>,
+    pub(super) ended: HashMap<AttemptId, (Line, DateTime<Utc>)>,
+    pub(super) agents: BTreeMap<AgentId, AgentRow>,
+    pub(super) pacer: Pacer,
+    /// Whose laws calls of this shard were counted under.
+    pub(super) seen: BTreeSet<Jurisdiction>,
+    /// Contacts to look at in the next claim.
+    pub(super) look: u32,
+    /// Nobody is due before.
+    pub(super) rest_until: DateTime<Utc>,
+    pub(super) agents_seen: u64,
+    pub(super) refreshed: DateTime<Utc>,
+}
+
+/// How pacing is set for a campaign.
+pub(super) fn pacing(campaign: &Campaign) -> Config {
+    let limits = Limits::default();
+    Config {
+        mode: match campaign.mode {
+            Mode::Preview => Pace::Preview,
+            Mode::Progressive => Pace::Progressive,
+            Mode::Power => Pace::Power {
+                ratio: campaign.power_ratio.clamp(1.0, 10.0),
+            },
+            Mode::Predictive => Pace::Predictive,
+            Mode::Agentless => Pace::Agentless,
+        },
+        limits: Limits {
+            share: campaign.abandon_target.clamp(0.001, limits.share),
+            ..limits
+        },
+        overflow: (campaign.answers.ai_overflow && campaign.mode != Mode::Agentless)
+            .then_some(Overflow { share: 0.5 }),
+        ..Config::default()
+    }
+}
+
+impl Held {
+    pub(super) fn new(line: Line, jurisdiction: String) -> Self {
+        Self {
+            told: line.phase >= Phase::Answered,
+            line,
+            jurisdiction: Jurisdiction(jurisdiction),
+            handled: None,
+            dirty: false,
+            asked: None,
+            requesting: false,
+        }
+    }
+
+    /// What the decision on an answer has to know.
+    pub(super) fn answered(&self) -> Option<Answered> {
+        Some(Answered {
+            at: self.line.answered_at?,
+            machine: self.line.amd.as_ref().map(machine_probability),
+            beep: self.line.amd.as_ref().is_some_and(|verdict| verdict.beep),
+            connected: self.line.bridged.is_some()
+                || matches!(self.handled, Some(Handled::Person(..) | Handled::Ai)),
+            ai_consent: self.line.ai_consent,
+        })
+    }
+
+    /// The time by which something must have been heard of it.
+    pub(super) fn overdue(&self, campaign: &Campaign, patience: TimeDelta) -> DateTime<Utc> {
+        let line = &self.line;
+        match line.answered_at {
+            Some(answered) => answered + campaign.longest_call + patience,
+            None => line.claimed_at + campaign.ring + patience,
+        }
+    }
+}
+
+impl Shard {
+    /// What pacing is to see. `free_lines` is how many more calls there may be.
+    pub(super) fn snapshot(&self, paused: bool, now: DateTime<Utc>) -> Snapshot {
+        let people = self
+            .agents
+            .values()
+            .filter(|agent| agent.kind == AgentKind::Human && agent.state.is_leased(now));
+        let agents = people.filter_map(|agent| {
+            let since = Moment::from(agent.state.since);
+            match agent.state.status {
+                AgentStatus::Available => Some(Agent::Idle),
+                AgentStatus::Reserved | AgentStatus::OnCall => Some(Agent::Talking { since }),
+                AgentStatus::WrapUp => Some(Agent::Wrapping { since }),
+                _ => None,
+            }
+        });
+        let ringing = self
+            .lines
+            .values()
+            .filter(|held| held.line.answered_at.is_none())
+            .map(|held| Moment::from(held.line.claimed_at));
+        let answered = self.lines.values().filter(|held| held.line.answered_at.is_some());
+        let waiting = answered.clone().filter(|held| {
+            matches!(held.handled, None | Some(Handled::Waiting(_))) && held.line.bridged.is_none()
+        });
+        Snapshot {
+            agents: agents.collect(),
+            ringing: ringing.collect(),
+            waiting: if self.campaign.mode == Mode::Agentless {
+                0
+            } else {
+                waiting.count()
+            },
+            closes: self.campaign.end_at.map(Moment::from),
+            ai_free: self.staff(now).free_ai,
+            paused,
+            lines: self.room(),
+            ..Snapshot::default()
+        }
+    }
+
+    /// Who could take a call now.
+    pub(super) fn staff(&self, now: DateTime<Utc>) -> Staff {
+        let ai_used = self
+            .lines
+            .values()
+            .filter(|held| {
+                held.line.answered_at.is_some()
+                    && (self.campaign.mode == Mode::Agentless || held.handled == Some(Handled::Ai))
+            })
+            .count();
+        let ai = if self.campaign.ai_stream_url.is_some() {
+            self.share()
+        } else {
+            0
+        };
+        Staff {
+            free_people: self
+                .agents
+                .values()
+                .filter(|agent| agent.kind == AgentKind::Human && agent.state.is_free(now))
+                .count(),
+            free_ai: ai.saturating_sub(ai_used),
+        }
+    }
+
+    /// This shard's part of the calls the campaign may have at once.
+    fn share(&self) -> usize {
+        let (all, shards) = (
+            self.campaign.max_concurrent,
+            u32::from(self.campaign.shards.max(1)),
+        );
+        let extra = u32::from(u32::from(self.number) < all % shards);
+        usize::try_from(all / shards + extra).unwrap_or(usize::MAX)
+    }
+
+    fn room(&self) -> usize {
+        self.share().saturating_sub(self.lines.len())
+    }
+
+    /// The person who has waited longest, of those not in `taken`.
+    pub(super) fn longest_idle_but(&self, taken: &HashSet<AgentId>, now: DateTime<Utc>) -> Option<AgentId> {
+        self.agents
+            .values()
+            .filter(|agent| {
+                agent.kind == AgentKind::Human && agent.state.is_free(now) && !taken.contains(&agent.id)
+            })
+            .min_by_key(|agent| (agent.state.available_since, agent.id))
+            .map(|agent| agent.id)
+    }
+
+    /// A person whose place was given up before the call reached them (the carrier refused the command, they went
+    /// offline) does not take it: the call is decided again.
+    pub(super) fn take_back_lost_reservations(&mut self, now: DateTime<Utc>) {
+        for held in self.lines.values_mut() {
+            let Some(Handled::Person(agent, token)) = held.handled else {
+                continue;
+            };
+            let kept = held.line.bridged.is_some()
+                || self.agents.get(&agent).is_some_and(|agent| {
+                    agent.state.call == Some(held.line.call)
+                        || agent
+                            .state
+                            .reservation
+                            .is_some_and(|place| place.token == token && place.until > now)
+                });
+            if !kept {
+                held.handled = Some(Handled::Waiting(now));
+                held.line.agent = None;
+            }
+        }
+    }
+
+    /// Jurisdictions of the calls in the air and of all that were dialled before: what comes next is likely of
+    /// one of them, and the strictest ledger decides.
+    pub(super) fn jurisdictions(&self) -> Vec<Jurisdiction> {
+        self.seen.iter().cloned().collect()
+    }
+
+    /// Tells pacing how the ringing of a line ended, once.
+    pub(super) fn tell_ringing(&mut self, attempt: AttemptId, how: Ended, now: DateTime<Utc>) {
+        if let Some(held) = self.lines.get_mut(&attempt)
+            && !held.told
+        {
+            held.told = true;
+            let since = Moment::from(held.line.claimed_at);
+            self.pacer
+                .observe(Event::RingingEnded { since, how }, &held.jurisdiction, now.into());
+        }
+    }
+
+    /// Tells pacing what came of a person who answered.
+    pub(super) fn tell(&mut self, attempt: AttemptId, event: Event, now: DateTime<Utc>) {
+        if let Some(held) = self.lines.get(&attempt) {
+            self.pacer.observe(event, &held.jurisdiction, now.into());
+        }
+    }
+
+    /// Forgets lines that ended long ago.
+    pub(super) fn forget(&mut self, now: DateTime<Utc>) {
+        self.ended.retain(|_, (_, at)| now - *at < REMEMBERED);
+    }
+}
+
+/// What pacing calls the end of a line nobody answered.
+pub(super) const fn ended_as(outcome: CallOutcome, refused: bool) -> Ended {
+    match outcome {
+        _ if refused => Ended::Refused,
+        CallOutcome::Completed | CallOutcome::NoAnswer | CallOutcome::Canceled | CallOutcome::Unknown => {
+            Ended::NoAnswer
+        }
+        CallOutcome::Busy => Ended::Busy,
+        CallOutcome::InvalidNumber | CallOutcome::Rejected => Ended::Failed,
+        CallOutcome::CarrierError => Ended::Refused,
+    }
+}

@@ -1,0 +1,536 @@
+//! The loop of one partition.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, RwLock},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::{SeedableRng as _, rngs::StdRng};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
+use voice_kafka::{
+    KafkaError, Producer,
+    consumer::{Chunk, Partition, Received, WorkerError},
+};
+use voice_lifecycle::SharedClock;
+use voice_pacing::{Jurisdiction, Pacer};
+use voice_postgres::Database;
+use voice_schemas::{CampaignId, TenantId, events::campaign::CampaignStatus};
+use voice_telemetry::{Emit as _, Metrics};
+use voice_telephony::ContextKeys;
+
+use super::{
+    directory::Listings,
+    hear::Late,
+    shard::{Held, Shard, pacing},
+};
+use crate::{
+    Config, agents, attempts,
+    campaigns::{self, CommandError},
+    events::{LINES, Postponed, SHARDS, ShardTaken, Ticked},
+    gate::Gate,
+    origination::{
+        carriers::{Lines, Placing},
+        cps::Purse,
+    },
+    shards,
+};
+
+/// Committed at most this often; what is read again after a crash is applied again without effect.
+const COMMIT_EVERY: Duration = Duration::from_millis(500);
+/// Ends are written at the tick, or when so many wait.
+const BATCH: usize = 500;
+const AGAIN: Duration = Duration::from_millis(300);
+/// Requests under way may take so long after the partition was taken away.
+const LAST_ANSWERS: Duration = Duration::from_secs(12);
+/// An agent view is not read more often than this.
+const REFRESH: TimeDelta = TimeDelta::milliseconds(200);
+const REFRESH_ANYWAY: TimeDelta = TimeDelta::seconds(2);
+const ANSWERS_WAITING: usize = 4_096;
+
+/// What workers need from outside.
+#[derive(Clone)]
+pub struct Deps {
+    /// Where everything stands.
+    pub database: Database,
+    /// Where events go.
+    pub producer: Producer,
+    /// The names of topics.
+    pub kafka: voice_kafka::Config,
+    /// How many partitions `calls.events` has.
+    pub partitions: u32,
+    /// Accounts calls can be placed through.
+    pub lines: Arc<RwLock<Arc<Lines>>>,
+    /// Seals what comes back with webhooks.
+    pub context: Arc<ContextKeys>,
+    /// The law.
+    pub gate: Arc<dyn Gate>,
+    /// What is known of campaigns.
+    pub listings: Listings,
+    /// Dials taken out of the accounts' buckets.
+    pub purse: Arc<Mutex<Purse>>,
+    /// Requests under way.
+    pub requests: Arc<Semaphore>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Where figures go.
+    pub metrics: Metrics,
+    /// Settings.
+    pub config: Config,
+}
+
+/// What a carrier answered, on its way back to the worker.
+pub(super) struct Reply {
+    pub(super) owner: ShardKey,
+    pub(super) attempt: voice_schemas::AttemptId,
+    pub(super) placing: Placing,
+    /// Nobody was asked: the campaign was paused meanwhile.
+    pub(super) withheld: bool,
+}
+
+pub(super) type ShardKey = (TenantId, CampaignId, u16);
+
+/// One partition's worker.
+pub(super) struct Worker {
+    pub(super) deps: Deps,
+    pub(super) number: i32,
+    pub(super) shards: BTreeMap<ShardKey, Shard>,
+    pub(super) replies: mpsc::Sender<Reply>,
+    pub(super) rng: StdRng,
+    /// Ends that are not written yet.
+    pub(super) ends: Vec<attempts::Concluded>,
+    /// Tenants of `ends`, in their order.
+    pub(super) end_owners: Vec<ShardKey>,
+    /// Events about attempts nobody holds in memory.
+    pub(super) late: Late,
+    /// Attempts whose `attempt.dialled` is not confirmed.
+    pub(super) unannounced: Vec<voice_kafka::OutboundRecord>,
+    /// Somebody answered, or the detector spoke.
+    pub(super) urgent: bool,
+    /// What has to happen to agents.
+    pub(super) agent_inputs: Vec<super::hear::AgentInput>,
+    reconciled: DateTime<Utc>,
+    /// When each campaign was last asked whether it is done.
+    pub(super) asked_done: HashMap<CampaignId, DateTime<Utc>>,
+}
+
+/// Runs the partition until it is taken away.
+///
+/// # Errors
+/// When the partition cannot be committed for another reason than a broker that is away.
+pub async fn run(deps: Deps, mut partition: Partition) -> Result<(), WorkerError> {
+    let (replies, mut answers) = mpsc::channel(ANSWERS_WAITING);
+    let now = deps.clock.now();
+    let mut worker = Worker {
+        number: partition.number(),
+        shards: BTreeMap::new(),
+        replies,
+        rng: StdRng::from_rng(&mut rand::rng()),
+        ends: Vec::new(),
+        end_owners: Vec::new(),
+        late: Late::default(),
+        unannounced: Vec::new(),
+        agent_inputs: Vec::new(),
+        urgent: false,
+        reconciled: now,
+        asked_done: HashMap::new(),
+        deps,
+    };
+    let tick = Duration::from_millis(worker.deps.config.tick_ms);
+    let mut next_tick = Instant::now();
+    let mut committed = Instant::now();
+    let mut open: Option<(i64, i64)> = None;
+    // Read anew and not from the listing, which may be older than what the owner before us dialled.
+    if !worker.first_look(&partition).await {
+        return Ok(());
+    }
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            Some(reply) = answers.recv() => {
+                worker.take_reply(reply);
+                while let Ok(reply) = answers.try_recv() {
+                    worker.take_reply(reply);
+                }
+                None
+            }
+            received = partition.recv_until(next_tick) => match received {
+                Received::Chunk(chunk) => Some(chunk),
+                Received::Deadline => None,
+                Received::Drain => break,
+            },
+        };
+        if let Some(chunk) = &chunk {
+            if !worker.adopted(&partition).await {
+                break;
+            }
+            worker.hear(chunk);
+            open = span(open, chunk);
+        }
+        // Whoever answered does not wait for the tick.
+        if std::mem::take(&mut worker.urgent) {
+            worker.handle_answers(worker.now()).await;
+        }
+        let due = Instant::now() >= next_tick;
+        if due || worker.ends.len() >= BATCH {
+            if !worker.settle(&partition).await? {
+                break;
+            }
+            if let Some((first, last)) = open.take() {
+                partition.finish(first, last);
+            }
+        }
+        if due {
+            let began = Instant::now();
+            let listing = Arc::clone(&worker.deps.listings.borrow());
+            let _tried_again_at_the_next_tick = worker.adopt(&listing).await;
+            worker.tick().await;
+            Ticked {
+                took: began.elapsed(),
+            }
+            .emit(&worker.deps.metrics);
+            next_tick = Instant::now() + tick;
+        }
+        if committed.elapsed() >= COMMIT_EVERY && partition.position().is_some() {
+            commit(&partition).await?;
+            committed = Instant::now();
+        }
+    }
+    worker.leave(&partition, &mut answers).await;
+    if partition.position().is_some() {
+        commit(&partition).await?;
+    }
+    Ok(())
+}
+
+fn span(open: Option<(i64, i64)>, chunk: &Chunk) -> Option<(i64, i64)> {
+    let offsets = || chunk.records().map(|record| record.offset);
+    let (first, last) = (offsets().min()?, offsets().max()?);
+    Some(open.map_or((first, last), |(earlier, _)| (earlier, last)))
+}
+
+/// A broker that is away is asked again later; a partition that is another's is left as it is.
+async fn commit(partition: &Partition) -> Result<(), WorkerError> {
+    match partition.commit(0, String::new()).await {
+        Ok(()) | Err(KafkaError::Fenced { .. } | KafkaError::Commit { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn postponed(error: &CommandError) {
+    Postponed {
+        work: "taking a campaign shard over",
+        kind: error.kind(),
+        error,
+    }
+    .emit();
+}
+
+impl Worker {
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.deps.clock.now()
+    }
+
+    /// Takes over what is keyed to this partition, before the first record is taken; false when the partition goes
+    /// meanwhile.
+    async fn first_look(&mut self, partition: &Partition) -> bool {
+        loop {
+            let looked = match campaigns::live(&self.deps.database).await {
+                Ok((live, _)) => {
+                    let campaigns = live.into_iter().map(|live| (live.id, live)).collect();
+                    let listing = super::Listing {
+                        campaigns,
+                        ..super::Listing::default()
+                    };
+                    self.adopt(&listing).await
+                }
+                Err(error) => {
+                    postponed(&error.into());
+                    false
+                }
+            };
+            if looked {
+                return true;
+            }
+            if !self.pause(partition).await {
+                return false;
+            }
+        }
+    }
+
+    /// Takes over whatever is ours and new. Records wait for it: events of a shard nobody holds would pass unheard.
+    async fn adopted(&mut self, partition: &Partition) -> bool {
+        loop {
+            let listing = Arc::clone(&self.deps.listings.borrow());
+            if self.adopt(&listing).await {
+                return true;
+            }
+            if !self.pause(partition).await {
+                return false;
+            }
+        }
+    }
+
+    /// Waits a moment; false when the partition goes.
+    async fn pause(&self, partition: &Partition) -> bool {
+        partition.waiting();
+        tokio::select! {
+            biased;
+            () = partition.draining().cancelled() => false,
+            () = tokio::time::sleep(AGAIN) => true,
+        }
+    }
+
+    /// Takes over shards that are keyed to this partition and not run here yet; reads changed settings again; drops
+    /// what is over. False when that did not work out for all of them.
+    async fn adopt(&mut self, listing: &super::Listing) -> bool {
+        let mut all = true;
+        let mut wanted = Vec::new();
+        for live in listing.campaigns.values() {
+            for shard in 0..live.shards {
+                if shards::partition(live.id, shard, self.deps.partitions) != self.number {
+                    continue;
+                }
+                let key = (live.tenant, live.id, shard);
+                let known = self.shards.get(&key).map(|shard| shard.campaign.version);
+                let new = known.is_none() && live.status != CampaignStatus::Scheduled;
+                if new || known.is_some_and(|version| version < live.version) {
+                    wanted.push((key, new));
+                }
+            }
+        }
+        for (key, new) in wanted {
+            let done = if new {
+                self.take_over(key).await
+            } else {
+                self.reload(key).await
+            };
+            if let Err(error) = done {
+                postponed(&error);
+                all = false;
+            }
+        }
+        let mut lines = 0;
+        self.shards.retain(|(_, campaign, _), shard| {
+            lines += shard.lines.len();
+            !shard.lines.is_empty() || !shard.ended.is_empty() || listing.campaigns.contains_key(campaign)
+        });
+        #[allow(clippy::cast_precision_loss)]
+        {
+            self.deps.metrics.gauge(&SHARDS).set((), self.shards.len() as f64);
+            self.deps.metrics.gauge(&LINES).set((), lines as f64);
+        }
+        all
+    }
+
+    async fn take_over(&mut self, key: ShardKey) -> Result<(), CommandError> {
+        let (tenant, campaign, number) = key;
+        let now = self.now();
+        let mut tx = self.deps.database.tenant(tenant).await?;
+        let (epoch, pacer) = match campaigns::take_over(&mut tx, campaign, number, now).await {
+            // The rows of the shards are made when the campaign starts.
+            Err(CommandError::Missing) => return Ok(()),
+            taken => taken?,
+        };
+        let Some(settings) = campaigns::load(&mut tx, campaign).await? else {
+            return Ok(());
+        };
+        let under_way = attempts::open_lines(&mut tx, campaign, number).await?;
+        let agents = agents::of_shard(&mut tx, campaign, number).await?;
+        tx.commit().await?;
+        let strictest = self.deps.gate.jurisdiction(None);
+        let lines: HashMap<_, _> = under_way
+            .into_iter()
+            .map(|line| {
+                let mut held = Held::new(line, strictest.clone());
+                self.unannounced
+                    .extend(super::dial::announcement(&self.deps, key, &held.line));
+                if held.line.agent.is_some() || held.line.bridged.is_some() {
+                    held.handled = super::act::inherited(&held.line, &agents);
+                }
+                (held.line.attempt, held)
+            })
+            .collect();
+        let config = pacing(&settings);
+        // Whose ledgers there are, in the words of the kept state.
+        let seen = pacer
+            .iter()
+            .filter_map(|state| state.get("ledgers")?.as_object())
+            .flat_map(|ledgers| ledgers.keys().cloned())
+            .chain([strictest])
+            .map(Jurisdiction)
+            .collect();
+        let pacer = pacer
+            .and_then(|state| serde_json::from_value(state).ok())
+            .and_then(|state| Pacer::resume(config, state).ok())
+            .map_or_else(|| Pacer::new(config), Ok)
+            .or_else(|_| Pacer::new(voice_pacing::Config::default()))
+            .map_err(|_| voice_postgres::Error::Unreadable {
+                column: "campaigns.dialling_mode",
+            })?;
+        ShardTaken {
+            campaign,
+            shard: number,
+            epoch,
+            lines: lines.len(),
+        }
+        .emit();
+        self.shards.insert(
+            key,
+            Shard {
+                campaign: Arc::new(settings),
+                number,
+                epoch,
+                lines,
+                ended: HashMap::new(),
+                agents: agents.into_iter().map(|agent| (agent.id, agent)).collect(),
+                seen,
+                pacer,
+                look: 0,
+                rest_until: now,
+                agents_seen: 0,
+                refreshed: now,
+            },
+        );
+        Ok(())
+    }
+
+    async fn reload(&mut self, key: ShardKey) -> Result<(), CommandError> {
+        let mut tx = self.deps.database.tenant(key.0).await?;
+        let settings = campaigns::load(&mut tx, key.1).await?;
+        tx.commit().await?;
+        if let (Some(shard), Some(settings)) = (self.shards.get_mut(&key), settings) {
+            let changed = pacing(&settings) != pacing(&shard.campaign);
+            if changed && let Ok(pacer) = Pacer::resume(pacing(&settings), shard.pacer.state().clone()) {
+                shard.pacer = pacer;
+            }
+            shard.campaign = Arc::new(settings);
+            shard.rest_until = DateTime::UNIX_EPOCH;
+        }
+        Ok(())
+    }
+
+    /// Writes what was heard, as often as it takes; false when the partition goes meanwhile.
+    ///
+    /// # Errors
+    /// When a store refuses for good: then the partition must not look as if it were served.
+    async fn settle(&mut self, partition: &Partition) -> Result<bool, WorkerError> {
+        loop {
+            match self.flush().await {
+                Ok(()) => return Ok(true),
+                Err(error) if !error.is_transient() => return Err(error.into()),
+                Err(error) => {
+                    Postponed {
+                        work: "writing what became of attempts",
+                        kind: error.kind(),
+                        error: &error,
+                    }
+                    .emit();
+                    if !self.pause(partition).await {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        let now = self.now();
+        self.refresh_agents(now).await;
+        self.handle_answers(now).await;
+        self.ask_about_the_overdue(now);
+        if now - self.reconciled >= TimeDelta::milliseconds(self.deps.config.reconcile_ms) {
+            self.reconciled = now;
+            self.reconcile_agents(now).await;
+            self.keep_pacers().await;
+            self.complete_campaigns(now).await;
+        }
+        self.dial(now).await;
+    }
+
+    async fn refresh_agents(&mut self, now: DateTime<Utc>) {
+        let changed = self.deps.listings.borrow().agents_changed;
+        for ((tenant, campaign, number), shard) in &mut self.shards {
+            let since = now - shard.refreshed;
+            if !shard.campaign.needs_people()
+                || since < REFRESH
+                || (shard.agents_seen == changed && since < REFRESH_ANYWAY)
+            {
+                continue;
+            }
+            let read = async {
+                let mut tx = self.deps.database.tenant(*tenant).await?;
+                let agents = agents::of_shard(&mut tx, *campaign, *number).await?;
+                tx.commit().await?;
+                Ok::<_, voice_postgres::Error>(agents)
+            };
+            match read.await {
+                Ok(agents) => {
+                    let here: std::collections::BTreeSet<_> = agents.iter().map(|agent| agent.id).collect();
+                    shard.agents.retain(|id, _| here.contains(id));
+                    shard.see(agents.into_iter(), now);
+                    shard.agents_seen = changed;
+                    shard.refreshed = now;
+                }
+                Err(error) => Postponed {
+                    work: "reading agents",
+                    kind: error.kind(),
+                    error: &error,
+                }
+                .emit(),
+            }
+        }
+    }
+
+    async fn keep_pacers(&self) {
+        for ((tenant, campaign, number), shard) in &self.shards {
+            let Ok(state) = serde_json::to_value(shard.pacer.state()) else {
+                continue;
+            };
+            let keep = async {
+                let mut tx = self.deps.database.tenant(*tenant).await?;
+                campaigns::keep_pacer(&mut tx, *campaign, *number, shard.epoch, &state).await?;
+                tx.commit().await?;
+                Ok::<_, CommandError>(())
+            };
+            if let Err(error) = keep.await {
+                Postponed {
+                    work: "keeping what pacing learnt",
+                    kind: error.kind(),
+                    error: &error,
+                }
+                .emit();
+            }
+        }
+    }
+
+    /// The partition goes: no more dials; requests under way are waited for, what is known is written.
+    async fn leave(&mut self, partition: &Partition, answers: &mut mpsc::Receiver<Reply>) {
+        let deadline = Instant::now() + LAST_ANSWERS;
+        while self
+            .shards
+            .values()
+            .any(|shard| shard.lines.values().any(|held| held.requesting))
+        {
+            match tokio::time::timeout_at(deadline, answers.recv()).await {
+                Ok(Some(reply)) => self.take_reply(reply),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        // What cannot be written now is read again by the next owner, or was never finished.
+        if let Err(error) = self.flush().await {
+            Postponed {
+                work: "writing what became of attempts",
+                kind: error.kind(),
+                error: &error,
+            }
+            .emit();
+        }
+        self.keep_pacers().await;
+        partition.waiting();
+    }
+}

@@ -1,0 +1,309 @@
+//! Reading: who is due, and everything that has to be known about them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use sqlx::Row as _;
+use uuid::Uuid;
+use voice_postgres::{Result, TenantTx};
+use voice_schemas::ContactId;
+use voice_telephony::PhoneNumber;
+
+use crate::{
+    attempts::small,
+    campaigns::{CallerNumber, Campaign},
+    gate::{Caller, Consent, Earlier, Facts},
+    retry::{Class, Tries},
+};
+
+/// A contact that is due, and its numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) contact: ContactId,
+    pub(crate) attempts_made: i16,
+    /// In the order they are to be tried.
+    pub(crate) phones: Vec<Phone>,
+}
+
+impl Candidate {
+    /// This is the number that would be shown to them.
+    pub(crate) fn show(&mut self, number: &CallerNumber) {
+        for phone in &mut self.phones {
+            phone.facts.caller = Some(Caller {
+                number: number.number.clone(),
+                presence: number.presence,
+            });
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Phone {
+    pub(crate) number: PhoneNumber,
+    pub(crate) token: Uuid,
+    pub(crate) valid: bool,
+    pub(crate) facts: Facts,
+}
+
+/// The contacts of a shard that are due, most urgent first, locked; those another transaction holds are left out.
+///
+/// One index range per priority: contacts of a high priority whose time has not come are never walked over.
+const DUE: &str = "
+WITH RECURSIVE levels AS (
+    (SELECT c.priority FROM app.campaign_contacts c
+     WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.shard = $3 AND c.state = 'ready'
+     ORDER BY c.priority DESC LIMIT 1)
+    UNION ALL
+    SELECT (SELECT c.priority FROM app.campaign_contacts c
+            WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.shard = $3 AND c.state = 'ready'
+              AND c.priority < l.priority
+            ORDER BY c.priority DESC LIMIT 1)
+    FROM levels l WHERE l.priority IS NOT NULL
+)
+SELECT due.contact_id, due.attempts_made, due.tries, due.callback_at
+FROM levels l CROSS JOIN LATERAL (
+    SELECT c.contact_id, c.attempts_made, c.tries::text AS tries, c.callback_at
+    FROM app.campaign_contacts c
+    WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.shard = $3 AND c.state = 'ready'
+      AND c.priority = l.priority AND c.next_attempt_at <= $4
+    ORDER BY c.next_attempt_at LIMIT $5 FOR UPDATE SKIP LOCKED
+) AS due
+WHERE l.priority IS NOT NULL
+LIMIT $5";
+
+/// One contact, whether or not it is due, not locked: for "why not".
+const ONE: &str = "
+SELECT c.contact_id, c.attempts_made, c.tries::text AS tries, c.callback_at
+FROM app.campaign_contacts c
+WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.contact_id = $3";
+
+pub(crate) async fn due(
+    tx: &mut TenantTx,
+    campaign: &Campaign,
+    shard: u16,
+    most: u32,
+    now: DateTime<Utc>,
+) -> Result<Vec<Candidate>> {
+    let rows = sqlx::query(DUE)
+        .bind(tx.tenant().0)
+        .bind(campaign.id.0)
+        .bind(small(shard))
+        .bind(now)
+        .bind(i64::from(most))
+        .fetch_all(&mut **tx)
+        .await?;
+    let mut candidates = gather(tx, campaign, &rows, now).await?;
+    let tokens = tokens(&candidates);
+    // A number seen for the first time gets its row now, so that there is something to lock.
+    sqlx::query(
+        "INSERT INTO app.dial_ledger (tenant_id, phone_token)
+         SELECT $1, t FROM unnest($2::uuid[]) t ON CONFLICT DO NOTHING",
+    )
+    .bind(tx.tenant().0)
+    .bind(&tokens)
+    .execute(&mut **tx)
+    .await?;
+    let histories = histories(tx, &tokens, true).await?;
+    candidates.retain_mut(|candidate| attach(candidate, &histories));
+    Ok(candidates)
+}
+
+/// One contact with everything known about it; `None` when it is not in the campaign.
+pub(crate) async fn one(
+    tx: &mut TenantTx,
+    campaign: &Campaign,
+    contact: ContactId,
+    now: DateTime<Utc>,
+) -> Result<Option<Candidate>> {
+    let rows = sqlx::query(ONE)
+        .bind(tx.tenant().0)
+        .bind(campaign.id.0)
+        .bind(contact.0)
+        .fetch_all(&mut **tx)
+        .await?;
+    let Some(mut candidate) = gather(tx, campaign, &rows, now).await?.pop() else {
+        return Ok(None);
+    };
+    let tokens = tokens(std::slice::from_ref(&candidate));
+    let mut histories = histories(tx, &tokens, false).await?;
+    for token in tokens {
+        histories.entry(token).or_default();
+    }
+    attach(&mut candidate, &histories);
+    Ok(Some(candidate))
+}
+
+/// Puts the person's history beside each number; false when another transaction holds part of it.
+fn attach(candidate: &mut Candidate, histories: &HashMap<Uuid, Vec<Earlier>>) -> bool {
+    let mut person = Vec::new();
+    for phone in &candidate.phones {
+        let Some(history) = histories.get(&phone.token) else {
+            return false;
+        };
+        person.extend(history.iter().cloned());
+    }
+    for phone in &mut candidate.phones {
+        phone.facts.history.clone_from(&person);
+    }
+    candidate.phones.retain(|phone| phone.valid);
+    true
+}
+
+/// The tokens of all their numbers, in the order they are locked in.
+fn tokens(candidates: &[Candidate]) -> Vec<Uuid> {
+    let tokens: BTreeSet<Uuid> = candidates
+        .iter()
+        .flat_map(|candidate| candidate.phones.iter().map(|phone| phone.token))
+        .collect();
+    tokens.into_iter().collect()
+}
+
+async fn histories(tx: &mut TenantTx, tokens: &[Uuid], lock: bool) -> Result<HashMap<Uuid, Vec<Earlier>>> {
+    let sql = if lock {
+        "SELECT phone_token, dials, companies, ends FROM app.dial_ledger
+         WHERE tenant_id = $1 AND phone_token = ANY ($2) ORDER BY phone_token FOR UPDATE SKIP LOCKED"
+    } else {
+        "SELECT phone_token, dials, companies, ends FROM app.dial_ledger
+         WHERE tenant_id = $1 AND phone_token = ANY ($2)"
+    };
+    let rows = sqlx::query(sql)
+        .bind(tx.tenant().0)
+        .bind(tokens)
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let dials: Vec<DateTime<Utc>> = row.try_get("dials")?;
+            let companies: Vec<Uuid> = row.try_get("companies")?;
+            let ends: Vec<String> = row.try_get("ends")?;
+            let history = dials
+                .into_iter()
+                .zip(companies)
+                .zip(ends)
+                .map(|((at, company), end)| Earlier {
+                    at,
+                    company,
+                    class: Class::parse(&end),
+                })
+                .collect();
+            Ok((row.try_get("phone_token")?, history))
+        })
+        .collect()
+}
+
+async fn gather(
+    tx: &mut TenantTx,
+    campaign: &Campaign,
+    rows: &[sqlx::postgres::PgRow],
+    now: DateTime<Utc>,
+) -> Result<Vec<Candidate>> {
+    let contacts: Vec<Uuid> = rows
+        .iter()
+        .map(|row| row.try_get("contact_id"))
+        .collect::<Result<_, sqlx::Error>>()?;
+    if contacts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut consents = consents(tx, &contacts, now).await?;
+    let mut people: HashMap<Uuid, Vec<Phone>> = HashMap::new();
+    let found = sqlx::query(
+        "SELECT p.contact_id, p.e164, p.token, p.region, p.kind, p.valid, c.timezone, c.status,
+                c.attributes ->> 'country' AS country, c.attributes ->> 'state' AS state,
+                (SELECT s.reason FROM app.suppressions s
+                 WHERE s.tenant_id = $1 AND s.token = p.token AND (s.expires_at IS NULL OR s.expires_at > $3)
+                   AND (s.scope = 'tenant' OR (s.scope = 'company' AND s.scope_id = $4)
+                        OR (s.scope = 'campaign' AND s.scope_id = $5))
+                 ORDER BY s.scope DESC LIMIT 1) AS suppressed
+         FROM app.contact_phones p
+         JOIN app.contacts c ON c.tenant_id = p.tenant_id AND c.id = p.contact_id
+         WHERE p.tenant_id = $1 AND p.contact_id = ANY ($2)
+         ORDER BY p.contact_id, p.is_primary DESC, p.e164",
+    )
+    .bind(tx.tenant().0)
+    .bind(&contacts)
+    .bind(now)
+    .bind(campaign.company)
+    .bind(campaign.id.0)
+    .fetch_all(&mut **tx)
+    .await?;
+    for row in found {
+        let contact: Uuid = row.try_get("contact_id")?;
+        let e164: String = row.try_get("e164")?;
+        let Some(number) = PhoneNumber::parse(&e164) else {
+            continue;
+        };
+        let facts = Facts {
+            region: row.try_get("region")?,
+            e164,
+            number_kind: row.try_get("kind")?,
+            timezone: row.try_get("timezone")?,
+            address_country: row.try_get("country")?,
+            address_state: row.try_get("state")?,
+            suppressed: row.try_get("suppressed")?,
+            gone: row.try_get::<&str, _>("status")? != "active",
+            ..Facts::default()
+        };
+        people.entry(contact).or_default().push(Phone {
+            number,
+            token: row.try_get("token")?,
+            valid: row.try_get("valid")?,
+            facts,
+        });
+    }
+    rows.iter()
+        .map(|row| {
+            let contact: Uuid = row.try_get("contact_id")?;
+            let tries: Tries = serde_json::from_str(row.try_get("tries")?).unwrap_or_default();
+            let callback_at = row.try_get("callback_at")?;
+            let said = consents.remove(&contact).unwrap_or_default();
+            let mut phones = people.remove(&contact).unwrap_or_default();
+            for phone in &mut phones {
+                phone.facts.tries.clone_from(&tries);
+                phone.facts.callback_at = callback_at;
+                phone.facts.consents.clone_from(&said);
+            }
+            Ok(Candidate {
+                contact: ContactId(contact),
+                attempts_made: row.try_get("attempts_made")?,
+                phones,
+            })
+        })
+        .collect()
+}
+
+/// The newest statement of each type about calls.
+async fn consents(
+    tx: &mut TenantTx,
+    contacts: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<HashMap<Uuid, Vec<Consent>>> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT ON (contact_id, type) contact_id, type, status, captured_at, expires_at,
+                coalesce(evidence ->> 'class' IN ('written', 'express_written'), false) AS written,
+                evidence <> '{}' AS proof
+         FROM app.consents
+         WHERE tenant_id = $1 AND contact_id = ANY ($2) AND captured_at <= $3
+           AND (channel IS NULL OR channel = 'voice')
+         ORDER BY contact_id, type, captured_at DESC, id DESC",
+    )
+    .bind(tx.tenant().0)
+    .bind(contacts)
+    .bind(now)
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut consents: HashMap<Uuid, Vec<Consent>> = HashMap::new();
+    for row in rows {
+        consents
+            .entry(row.try_get("contact_id")?)
+            .or_default()
+            .push(Consent {
+                kind: row.try_get("type")?,
+                status: row.try_get("status")?,
+                written: row.try_get("written")?,
+                proof: row.try_get("proof")?,
+                captured_at: row.try_get("captured_at")?,
+                expires_at: row.try_get("expires_at")?,
+            });
+    }
+    Ok(consents)
+}

@@ -1,0 +1,15 @@
+//! From "so many dials now" to committed attempts: one transaction picks, judges, caps, chooses the number to
+//! show and writes, so that nothing it saw can have changed when it is committed.
+//!
+//! Order of locks, the same everywhere: the campaign and its shard (shared), the contacts (those another
+//! transaction holds are left out), the ledger by subject, the numbers' days by number.
+
+mod candidates;
+mod claim;
+mod explain;
+mod judge;
+mod writes;
+
+pub use claim::{Claim, ClaimError, Dial, Order, claim};
+pub use explain::{Explanation, explain};
+pub use judge::{Judged, judge};

@@ -1,0 +1,257 @@
+//! Writing a claim: decisions, attempts, the ledger, the contacts, the days of the numbers; one statement each.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+use voice_postgres::{Result, TenantTx};
+use voice_schemas::ContactId;
+
+use super::{
+    claim::{Dial, Order, shown},
+    judge::Judged,
+};
+use crate::{attempts::small, gate::Verdict};
+
+/// How many dials of a number are kept: more than any cap counts.
+const KEPT: i32 = 40;
+/// In shadow mode a contact that would have been called rests for so long.
+const SHADOW_REST: TimeDelta = TimeDelta::days(1);
+/// A rule that gave no time is asked again after this.
+const ASK_AGAIN: TimeDelta = TimeDelta::hours(1);
+
+/// A decision to store.
+pub(super) struct Decision {
+    pub(super) id: Uuid,
+    pub(super) contact: ContactId,
+    pub(super) phone: Option<Uuid>,
+    pub(super) judged: Judged,
+}
+
+/// The judgement of a contact without a number.
+pub(super) fn no_number_left() -> Judged {
+    Judged {
+        verdict: Verdict {
+            reasons: vec!["no_number".to_owned()],
+            next_at: None,
+            policy_version: "none".to_owned(),
+            local_time: None,
+        },
+        for_good: true,
+    }
+}
+
+pub(super) async fn write(
+    tx: &mut TenantTx,
+    order: &Order<'_>,
+    dials: &[Dial],
+    decisions: &[Decision],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    if decisions.is_empty() {
+        return Ok(());
+    }
+    store_decisions(tx, order, decisions, now).await?;
+    hold_back(tx, order, decisions, now).await?;
+    if dials.is_empty() {
+        return Ok(());
+    }
+    insert_attempts(tx, order, dials, now).await?;
+    note_dials(tx, order, dials, now).await?;
+    move_to_dialling(tx, order, dials, now).await?;
+    let shown = shown(dials);
+    sqlx::query(
+        "INSERT INTO app.caller_number_days AS d (tenant_id, number_id, day, dials)
+         SELECT $1, u.number_id, $4, u.dials FROM unnest($2::uuid[], $3::integer[]) AS u(number_id, dials)
+         ON CONFLICT (tenant_id, number_id, day) DO UPDATE SET dials = d.dials + excluded.dials",
+    )
+    .bind(tx.tenant().0)
+    .bind(shown.keys().copied().collect::<Vec<_>>())
+    .bind(shown.values().copied().collect::<Vec<_>>())
+    .bind(now.date_naive())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn store_decisions(
+    tx: &mut TenantTx,
+    order: &Order<'_>,
+    decisions: &[Decision],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let verdict = |decision: &Decision| decision.judged.verdict.clone();
+    sqlx::query(
+        "INSERT INTO app.contact_decisions
+             (tenant_id, id, campaign_id, contact_id, phone_token, at, allowed, reasons, next_at, policy_version,
+              local_time)
+         SELECT $1, u.id, $2, u.contact_id, u.phone_token, $3, u.reasons = '', string_to_array(u.reasons, ' '),
+                u.next_at, u.policy_version, u.local_time
+         FROM unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::timestamptz[], $9::text[], $10::text[])
+              AS u(id, contact_id, phone_token, reasons, next_at, policy_version, local_time)",
+    )
+    .bind(tx.tenant().0)
+    .bind(order.campaign.id.0)
+    .bind(now)
+    .bind(decisions.iter().map(|decision| decision.id).collect::<Vec<_>>())
+    .bind(decisions.iter().map(|decision| decision.contact.0).collect::<Vec<_>>())
+    .bind(decisions.iter().map(|decision| decision.phone).collect::<Vec<_>>())
+    .bind(
+        decisions
+            .iter()
+            .map(|decision| decision.judged.verdict.reasons.join(" "))
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        decisions
+            .iter()
+            .map(|decision| decision.judged.verdict.next_at)
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        decisions
+            .iter()
+            .map(|decision| verdict(decision).policy_version)
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        decisions
+            .iter()
+            .map(|decision| verdict(decision).local_time)
+            .collect::<Vec<_>>(),
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Contacts that may not be called now leave the front of the hopper until they may; those who never may leave it.
+async fn hold_back(
+    tx: &mut TenantTx,
+    order: &Order<'_>,
+    decisions: &[Decision],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let shadow = order.campaign.shadow;
+    let back: Vec<(&Decision, &str, DateTime<Utc>, String)> = decisions
+        .iter()
+        .filter_map(|decision| {
+            let verdict = &decision.judged.verdict;
+            if verdict.allowed() {
+                return shadow.then(|| (decision, "ready", now + SHADOW_REST, "shadow".to_owned()));
+            }
+            let state = match decision.judged.for_good {
+                false => "ready",
+                true if verdict.reasons.iter().any(|reason| reason == "exhausted") => "exhausted",
+                true if verdict.reasons.iter().any(|reason| reason == "no_number") => "failed",
+                true => "suppressed",
+            };
+            // Never again at once: a rule that says "now" would be asked at every tick.
+            let next = verdict
+                .next_at
+                .unwrap_or(now + ASK_AGAIN)
+                .max(now + TimeDelta::seconds(1));
+            Some((decision, state, next, verdict.reasons.join(" ")))
+        })
+        .collect();
+    if back.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE app.campaign_contacts c SET
+             state = u.state, next_attempt_at = u.next_at, last_reasons = string_to_array(u.reasons, ' '),
+             updated_at = $3
+         FROM unnest($4::uuid[], $5::text[], $6::timestamptz[], $7::text[]) AS u(contact_id, state, next_at, reasons)
+         WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.contact_id = u.contact_id",
+    )
+    .bind(tx.tenant().0)
+    .bind(order.campaign.id.0)
+    .bind(now)
+    .bind(back.iter().map(|(decision, ..)| decision.contact.0).collect::<Vec<_>>())
+    .bind(back.iter().map(|(_, state, ..)| *state).collect::<Vec<_>>())
+    .bind(back.iter().map(|(_, _, next, _)| *next).collect::<Vec<_>>())
+    .bind(back.iter().map(|(.., reasons)| reasons.as_str()).collect::<Vec<_>>())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert_attempts(
+    tx: &mut TenantTx,
+    order: &Order<'_>,
+    dials: &[Dial],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO app.attempts (tenant_id, id, campaign_id, contact_id, shard, number, phone_token, call_id,
+                                   account_id, caller_number_id, epoch, claimed_at)
+         SELECT $1, u.id, $2, u.contact_id, $3, u.number, u.phone_token, u.call_id, u.account_id, u.caller_number_id,
+                $4, $5
+         FROM unnest($6::uuid[], $7::uuid[], $8::smallint[], $9::uuid[], $10::uuid[], $11::uuid[], $12::uuid[])
+              AS u(id, contact_id, number, phone_token, call_id, account_id, caller_number_id)",
+    )
+    .bind(tx.tenant().0)
+    .bind(order.campaign.id.0)
+    .bind(small(order.shard))
+    .bind(i64::try_from(order.epoch).unwrap_or(i64::MAX))
+    .bind(now)
+    .bind(dials.iter().map(|dial| dial.line.attempt.0).collect::<Vec<_>>())
+    .bind(dials.iter().map(|dial| dial.line.contact.0).collect::<Vec<_>>())
+    .bind(dials.iter().map(|dial| small(dial.line.number)).collect::<Vec<_>>())
+    .bind(dials.iter().map(|dial| dial.line.phone_token).collect::<Vec<_>>())
+    .bind(dials.iter().map(|dial| dial.line.call.0).collect::<Vec<_>>())
+    .bind(dials.iter().map(|dial| dial.account.0).collect::<Vec<_>>())
+    .bind(dials.iter().map(|dial| dial.line.caller_number).collect::<Vec<_>>())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The dial counts before it is made.
+async fn note_dials(tx: &mut TenantTx, order: &Order<'_>, dials: &[Dial], now: DateTime<Utc>) -> Result<()> {
+    let mut tokens: Vec<Uuid> = dials.iter().map(|dial| dial.line.phone_token).collect();
+    tokens.sort_unstable();
+    sqlx::query(
+        "UPDATE app.dial_ledger l SET
+             dials = l.dials[greatest(1, cardinality(l.dials) - $5 + 2):] || $3::timestamptz,
+             companies = l.companies[greatest(1, cardinality(l.companies) - $5 + 2):] || $4::uuid,
+             ends = l.ends[greatest(1, cardinality(l.ends) - $5 + 2):] || ''::text
+         FROM unnest($2::uuid[]) AS u(token)
+         WHERE l.tenant_id = $1 AND l.phone_token = u.token",
+    )
+    .bind(tx.tenant().0)
+    .bind(&tokens)
+    .bind(now)
+    .bind(order.campaign.company.unwrap_or_default())
+    .bind(KEPT)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn move_to_dialling(
+    tx: &mut TenantTx,
+    order: &Order<'_>,
+    dials: &[Dial],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE app.campaign_contacts c SET
+             state = 'dialling', attempts_made = u.number, attempt_id = u.attempt_id, last_reasons = '{}',
+             updated_at = $3
+         FROM unnest($4::uuid[], $5::uuid[], $6::smallint[]) AS u(contact_id, attempt_id, number)
+         WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.contact_id = u.contact_id AND c.state = 'ready'",
+    )
+    .bind(tx.tenant().0)
+    .bind(order.campaign.id.0)
+    .bind(now)
+    .bind(dials.iter().map(|dial| dial.line.contact.0).collect::<Vec<_>>())
+    .bind(dials.iter().map(|dial| dial.line.attempt.0).collect::<Vec<_>>())
+    .bind(
+        dials
+            .iter()
+            .map(|dial| small(dial.line.number))
+            .collect::<Vec<_>>(),
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
