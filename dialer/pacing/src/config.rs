@@ -79,10 +79,10 @@ impl Default for Steering {
             start: 1.0,
             least: 0.02,
             most: 10.0,
-            gain: 0.35,
+            gain: 0.2,
             reserve: 1.5,
-            hour_reserve: 2.0,
-            learning: 0.002,
+            hour_reserve: 2.5,
+            learning: 0.0003,
             spread: 0.0,
         }
     }
@@ -110,7 +110,7 @@ impl Default for Limits {
         Self {
             share: CEILING,
             hour: HOUR,
-            alpha: 0.05,
+            alpha: 0.02,
             hour_alpha: 0.005,
             borrow: 4.0,
         }

@@ -19,6 +19,9 @@ const DAY: f64 = 86_400.0;
 /// How many cases the forecast's mean is worth.
 const STRENGTH: f64 = 40.0;
 
+/// So many abandoned calls an hour are no burst, whatever their share: a small team has few answers.
+const HOUR_LEAST: f64 = 3.0;
+
 /// Abandoned calls an hour from which the room strays further the more there are.
 const USUAL: f64 = 3.0;
 
@@ -214,14 +217,18 @@ impl Ledger {
             lawful: f64::INFINITY,
             credit: 0.0,
             hour: f64::INFINITY,
-            hour_limit: self.hour.count(now).answered as f64 * hour,
+            hour_limit: (self.hour.count(now).answered as f64 * hour).max(HOUR_LEAST),
             scale: (self.hour.count(now).answered as f64 * share / USUAL)
                 .sqrt()
                 .max(1.0),
             window: Window::Period,
         };
         for (window, limit) in windows {
-            let calls = self.count(window, now).room(limit);
+            let count = self.count(window, now);
+            let mut calls = count.room(limit);
+            if window == Window::Hour {
+                calls = calls.max(HOUR_LEAST - count.abandoned as f64);
+            }
             match window {
                 Window::Hour => tightest.hour = calls,
                 Window::Period | Window::Day => tightest.lawful = tightest.lawful.min(calls),

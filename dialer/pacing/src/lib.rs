@@ -1,4 +1,19 @@
 //! How many numbers to dial now, so that agents stay busy and the abandonment ceiling holds.
+//!
+//! ```text
+//!  events ──► Beliefs ──► Outlook ─┐ tables: P(person by t | age of the call), P(free by t | age of the talk)
+//!     │                            ▼
+//!     │      Snapshot ───────► look ahead ──► risk of the next dial: P(its answer finds no free agent)
+//!     │                            │
+//!     └──► Ledger ──► room ──► accepted risk ──► dial while the risk is lower and the ledger admits it
+//! ```
+//!
+//! Nothing here reads a clock or does I/O: a controller tells the [`Pacer`] what happens, with the time, and asks
+//! it whenever something happened and at least once a second. Only live agent leases and AI places in the
+//! [`Snapshot`] mint dials. What was learnt and counted is a [`State`], which a controller keeps and hands over.
+//!
+//! The rule (dial while the risk of the next dial is below one number) is within 0.1 % of the exact optimum of the
+//! exponential model; `voice-pacing-bench` holds the whole pacer against that optimum and against other policies.
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

@@ -25,7 +25,7 @@ const RECORD_DECAY: f64 = 0.999;
 /// Answers before anything is borrowed.
 const SETTLED: u64 = 60;
 /// The share of the answers still to come that is believed in.
-const CAUTION: f64 = 0.7;
+const CAUTION: f64 = 0.5;
 /// The accepted chance that a call finds neither a person nor a place for AI.
 const PLACES_ALPHA: f64 = 0.001;
 /// How far the share that AI takes strays by chance, in answers, against a small team's abandoned calls.

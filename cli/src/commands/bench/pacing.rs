@@ -91,7 +91,7 @@ const fn entry(id: &'static str, what: &'static str, promise: Promise) -> Entry 
 pub const ENTRIES: &[Entry] = &[
     entry(
         "*.objective",
-        "utilisation beside the exact optimum of the exponential model, one week of 40 hours.",
+        "utilisation beside the exact optimum of the exponential model, a month of 160 hours.",
         Promise::RatioAtLeast(0.99),
     ),
     entry(

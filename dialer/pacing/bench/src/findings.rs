@@ -125,7 +125,13 @@ pub fn measure(
 impl<'a> Case<'a> {
     fn run(&mut self) -> Result<(), BenchError> {
         let scenario = self.scenario;
-        let ours = self.play(self.plan.seeds, |scenario, _| {
+        // One of these is as long as twenty shifts.
+        let seeds = if scenario.markov {
+            self.plan.seeds.div_ceil(4)
+        } else {
+            self.plan.seeds
+        };
+        let ours = self.play(seeds, |scenario, _| {
             let team = scenario
                 .answer
                 .iter()
@@ -135,7 +141,7 @@ impl<'a> Case<'a> {
             team.collect()
         })?;
         self.ours(&ours);
-        let progressive = self.play(self.peers(), |scenario, _| Ok(ratio(scenario, 1.0)))?;
+        let progressive = self.play(seeds, |scenario, _| Ok(ratio(scenario, 1.0)))?;
         self.peer("progressive", &progressive);
         if scenario.markov {
             self.objective(&ours);

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, time::Instant};
 use voice_pacing::{Agent, Ended, Event, Moment, Snapshot};
 
 use super::{
+    blend::Blend,
     carriers::{Carriers, Taken},
     clock::{Clock, Due},
     outcome::{Minute, Outcome, Spans},
@@ -57,6 +58,7 @@ struct Engine<'a, 'd> {
     ringing: Vec<Vec<usize>>,
     waiting: VecDeque<usize>,
     seats: Vec<Seat>,
+    blend: Blend,
     ai_busy: usize,
     carriers: Carriers,
     every: f64,
@@ -83,6 +85,7 @@ pub fn play(scenario: &Scenario, agents: usize, seed: u64, dialers: &mut [Box<dy
         ringing: vec![Vec::new(); campaigns],
         waiting: VecDeque::new(),
         seats: Vec::new(),
+        blend: Blend::new(campaigns, agents),
         ai_busy: 0,
         carriers: Carriers::new(scenario.carriers),
         every: every.unwrap_or(1.0),
@@ -205,6 +208,7 @@ impl Engine<'_, '_> {
             self.place(0, dials);
             return;
         }
+        self.blend.update(&self.outcome.campaigns);
         // One dial each in turn, so that nobody takes the agents of all.
         let mut refused = 0;
         while refused < campaigns {
@@ -223,8 +227,9 @@ impl Engine<'_, '_> {
         snapshot.agents.extend(
             self.seats
                 .iter()
-                .filter(|seat| !seat.leaving)
-                .filter_map(|seat| seat.doing),
+                .enumerate()
+                .filter(|(at, seat)| !seat.leaving && self.blend.plans_with(campaign, *at))
+                .filter_map(|(_, seat)| seat.doing),
         );
         snapshot.ringing.clear();
         snapshot.rivals.clear();
@@ -234,12 +239,16 @@ impl Engine<'_, '_> {
                 .map(|call| Moment::from_seconds(self.calls[*call].placed));
             if other == campaign {
                 snapshot.ringing.extend(placed);
-            } else {
+            } else if self.blend.rivals(campaign, other) {
                 let placed: Vec<Moment> = placed.collect();
                 snapshot.rivals.extend(self.dialers[other].rivals(&placed, now));
             }
         }
-        snapshot.waiting = self.waiting.len();
+        let wants = |call: &&usize| {
+            let other = self.calls[**call].campaign;
+            other == campaign || self.blend.rivals(campaign, other)
+        };
+        snapshot.waiting = self.waiting.iter().filter(wants).count();
         snapshot.ai_free = self.scenario.ai.map_or(0, |ai| ai.places - self.ai_busy);
         let closes = self.shift_began + self.scenario.hours * 3_600.0 - LAST_CALLS;
         snapshot.closes = Some(Moment::from_seconds(closes));
@@ -415,11 +424,12 @@ impl Engine<'_, '_> {
     }
 
     fn seek_agent(&mut self, call: usize) {
+        let campaign = self.calls[call].campaign;
         let free = self
             .seats
             .iter()
             .enumerate()
-            .filter(|(_, seat)| seat.doing == Some(Agent::Idle))
+            .filter(|(at, seat)| seat.doing == Some(Agent::Idle) && self.blend.takes(campaign, *at))
             .min_by(|(_, one), (_, other)| one.idle_since.total_cmp(&other.idle_since));
         if let Some((seat, _)) = free {
             self.connect(call, seat);
@@ -547,7 +557,13 @@ impl Engine<'_, '_> {
         }
         self.seats[seat].doing = Some(Agent::Idle);
         self.seats[seat].idle_since = self.now;
-        if let Some(call) = self.waiting.pop_front() {
+        let takes = |call: &usize| self.blend.takes(self.calls[*call].campaign, seat);
+        if let Some(call) = self
+            .waiting
+            .iter()
+            .position(takes)
+            .and_then(|at| self.waiting.remove(at))
+        {
             self.connect(call, seat);
         }
     }

@@ -5,6 +5,7 @@
 //! news is lost is found by asking the carrier. The safe-harbour message does not depend on news: it is part
 //! of the instructions that go with the dial, so the carrier plays it when nobody was connected in time.
 
+mod blend;
 mod carriers;
 mod clock;
 mod engine;
