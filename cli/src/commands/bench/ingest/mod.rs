@@ -133,7 +133,7 @@ async fn runs(
                     first: &mut first,
                 };
                 machine.pause().await?;
-                bench.run(count, who == Who::Service, series).await?;
+                bench.run(count, who != Who::FastApi, series).await?;
             }
             server.stop().await?;
             wheel.finish_and_clear();
@@ -248,6 +248,10 @@ fn figures(signature: &str, found: &Found) -> Vec<Figure> {
             &fastapi.per_second,
             ratios(&service.per_second, &fastapi.per_second),
         ),
-        Figure::alone(id("half_load_p99_ms"), "ms", &service.half_load_p99_ms),
+        Figure::alone(id("half_load_p99_ms"), "ms", &service.half_load_p99_ms).beside(
+            FLOOR,
+            &floor.half_load_p99_ms,
+            ratios(&service.half_load_p99_ms, &floor.half_load_p99_ms),
+        ),
     ]
 }
