@@ -31,7 +31,7 @@ impl Beliefs {
     /// Nothing but the prior.
     pub fn new(prior: &Prior) -> Self {
         Self {
-            answers: AnswerRate::new(prior.answer, 30.0, 600.0),
+            answers: AnswerRate::new(prior.answer, 30.0),
             to_answer: Hazards::new(Scale::RINGING, prior.to_answer, 4.0, 600.0),
             to_other: Hazards::new(Scale::RINGING, prior.to_other, 4.0, 1_500.0),
             talk: Hazards::new(Scale::SERVICE, prior.talk, 4.0, 1_500.0),

@@ -61,16 +61,10 @@ pub struct Steering {
     pub least: f64,
     /// It never rises above this.
     pub most: f64,
-    /// What one abandoned answer takes from the risk's logarithm.
-    pub gain: f64,
     /// Abandoned calls of room that are kept back in the windows of the law.
     pub reserve: f64,
-    /// The same in the hour.
-    pub hour_reserve: f64,
-    /// How fast the usual risk is learnt: its logarithm's change per answer and call of room too many.
+    /// How fast the usual risk is learnt: the share of what it had to be pulled by that it keeps, per answer.
     pub learning: f64,
-    /// The width, in logarithms, over which adjacent decisions are mixed.
-    pub spread: f64,
 }
 
 impl Default for Steering {
@@ -79,11 +73,8 @@ impl Default for Steering {
             start: 1.0,
             least: 0.02,
             most: 10.0,
-            gain: 0.2,
-            reserve: 1.5,
-            hour_reserve: 2.5,
-            learning: 0.0003,
-            spread: 0.0,
+            reserve: 1.0,
+            learning: 0.001,
         }
     }
 }
@@ -92,8 +83,11 @@ impl Default for Steering {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// In every successive period and in any 24 hours. At most [`CEILING`].
+    /// In every successive period. At most [`CEILING`].
     pub share: f64,
+    /// Whether any 24 hours count beside the successive periods. Where the law does not know them, as in the United
+    /// States, they keep a bad day from being made up for by others.
+    pub day: bool,
     /// In any hour; no law, but nobody wants a burst.
     pub hour: f64,
     /// Abandoned calls that may be borrowed from the answers that dialling without any risk is sure to bring
@@ -109,9 +103,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             share: CEILING,
+            day: true,
             hour: HOUR,
-            alpha: 0.02,
-            hour_alpha: 0.005,
+            alpha: 0.000_5,
+            hour_alpha: 0.001,
             borrow: 4.0,
         }
     }
@@ -200,6 +195,11 @@ impl Config {
                 "limits.alpha",
                 "above 0 and at most 0.1",
             ),
+            (
+                limits.hour_alpha > 0.0 && limits.hour_alpha <= 0.1,
+                "limits.hour_alpha",
+                "above 0 and at most 0.1",
+            ),
             (share(prior.answer), "prior.answer", "between 0 and 1"),
             (
                 [prior.to_answer, prior.to_other, prior.talk, prior.wrap]
@@ -217,22 +217,11 @@ impl Config {
                 "ordered: 0 < least ≤ start ≤ most ≤ 100",
             ),
             (
-                [
-                    steering.gain,
-                    steering.reserve,
-                    steering.hour_reserve,
-                    steering.learning,
-                    limits.borrow,
-                ]
-                .iter()
-                .all(|value| *value >= 0.0 && value.is_finite()),
+                [steering.reserve, steering.learning, limits.borrow]
+                    .iter()
+                    .all(|value| *value >= 0.0 && value.is_finite()),
                 "steering",
                 "made of numbers from 0",
-            ),
-            (
-                steering.spread >= 0.0 && steering.spread <= 2.0,
-                "steering.spread",
-                "between 0 and 2",
             ),
             // Two seconds from the end of the greeting, which itself takes a second or two.
             (

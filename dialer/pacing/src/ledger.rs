@@ -1,8 +1,10 @@
 //! The abandonment ledger: who was abandoned in which window, and whether one more risk may be taken.
 //!
 //! Three windows are kept per campaign and jurisdiction, and the tightest decides: the successive periods of 30
-//! days in which the law counts, any 24 hours, and any hour. A window's room is what its limit still allows
-//! today, as if the campaign ended now: nothing is borrowed from answers that are only expected. A dial is
+//! days in which the law counts, any 24 hours, and any hour. The room in the windows of the law is what their limit
+//! still allows today, as if the campaign ended now; what may be borrowed from answers that are only expected is said
+//! beside it. The hour's looks ahead: of all hours that are still going to hold the last abandoned calls, the one
+//! with the fewest answers counts, because what was answered before them leaves the window before they do. A dial is
 //! allowed while the abandoned calls that may still come of the calls in flight stay within the room, but for
 //! a chance of alpha. That chance is Beta-binomial: the forecast's mean, spread as if it rested on few cases.
 
@@ -19,11 +21,12 @@ const DAY: f64 = 86_400.0;
 /// How many cases the forecast's mean is worth.
 const STRENGTH: f64 = 40.0;
 
-/// So many abandoned calls an hour are no burst, whatever their share: a small team has few answers.
-const HOUR_LEAST: f64 = 3.0;
+/// What an hour allows at least, whatever the share: a team of five has a hundred answers an hour, and four calls
+/// that must never be five cost it one and a half points of utilisation.
+const HOUR_LEAST: f64 = 5.5;
 
-/// Abandoned calls an hour from which the room strays further the more there are.
-const USUAL: f64 = 3.0;
+/// Seconds for which the usual pace of answers is believed beside the seen one.
+const UNSEEN: f64 = 600.0;
 
 /// A window of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +129,37 @@ impl Rolling {
     }
 }
 
+impl Rolling {
+    /// The least room that any window of this length is going to have which begins within the current one or
+    /// with it, if nobody else is abandoned and `pace` people answer per second: what was answered leaves a window
+    /// before what was abandoned later, so a window can pass its limit although nothing happens.
+    fn room_ahead(&mut self, limit: f64, pace: f64, now: Moment) -> f64 {
+        self.turn(now);
+        let length = self.slots.len() as i64;
+        let span = self.slot_seconds * (length - 1) as f64;
+        let mut age = now.seconds() - self.newest as f64 * self.slot_seconds;
+        let (mut answered, mut abandoned, mut least) = (0.0, 0.0, limit * pace * span);
+        for back in 0..length {
+            let slot = self.slots[(self.newest - back).rem_euclid(length) as usize];
+            abandoned += slot.abandoned as f64;
+            if slot.abandoned > 0 {
+                // The window that begins just before the abandoned call, which was the slot's first answer.
+                let to_come = pace * (span - age).max(0.0);
+                let seen = answered
+                    + if back == length - 1 {
+                        0.0
+                    } else {
+                        slot.abandoned as f64
+                    };
+                least = least.min(limit * (seen + to_come) + 1e-9 - abandoned);
+            }
+            answered += slot.answered as f64;
+            age += self.slot_seconds;
+        }
+        least
+    }
+}
+
 /// The ledger of one campaign in one jurisdiction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -156,16 +190,33 @@ pub struct Room {
     pub calls: f64,
     /// The same in the windows of the law.
     pub lawful: f64,
-    /// What those are lent by the answers still to come today.
+    /// Room in the 24 hours, once the campaign has lasted so long: that window has to hold at any moment, so
+    /// nothing can be lent to it.
+    pub unlent: f64,
+    /// What the windows of the law are lent by the answers still to come today.
     pub credit: f64,
     /// Room in the hour.
     pub hour: f64,
     /// What the hour allows in all.
     pub hour_limit: f64,
-    /// How far the room strays by chance, against a small team's; at least 1.
-    pub scale: f64,
+    /// How much of what has to be learnt first has been; 1 is all.
+    pub settled: f64,
     /// The window that is tightest.
     pub window: Window,
+}
+
+impl Room {
+    /// No room at all.
+    pub(crate) const NONE: Self = Self {
+        calls: 0.0,
+        lawful: 0.0,
+        unlent: 0.0,
+        credit: 0.0,
+        hour: 0.0,
+        hour_limit: HOUR_LEAST,
+        settled: 0.0,
+        window: Window::Period,
+    };
 }
 
 impl Ledger {
@@ -204,41 +255,45 @@ impl Ledger {
         }
     }
 
-    /// What may still be abandoned. A share above [`CEILING`] counts as [`CEILING`].
-    pub fn room(&mut self, share: f64, hour: f64, now: Moment) -> Room {
+    /// How many people answered per second in the last hour, where `usual` is believed before there was one.
+    pub fn pace(&mut self, usual: f64, now: Moment) -> f64 {
+        let seconds = self.began.map_or(0.0, |began| now.since(began)).min(3_600.0);
+        let answered = self.hour.count(now).answered as f64;
+        (answered + usual * UNSEEN) / (seconds + UNSEEN)
+    }
+
+    /// What may still be abandoned, while `pace` people answer per second at least. A share above [`CEILING`]
+    /// counts as [`CEILING`].
+    pub fn room(&mut self, share: f64, day: bool, hour: f64, pace: f64, now: Moment) -> Room {
         let share = share.min(CEILING);
-        let windows = [
-            (Window::Period, share),
-            (Window::Day, share),
-            (Window::Hour, hour),
-        ];
-        let mut tightest = Room {
+        let abandoned = self.count(Window::Hour, now).abandoned as f64;
+        let ahead = self.hour.room_ahead(hour, pace, now);
+        let mut room = Room {
             calls: f64::INFINITY,
             lawful: f64::INFINITY,
+            unlent: f64::INFINITY,
             credit: 0.0,
-            hour: f64::INFINITY,
-            hour_limit: (self.hour.count(now).answered as f64 * hour).max(HOUR_LEAST),
-            scale: (self.hour.count(now).answered as f64 * share / USUAL)
-                .sqrt()
-                .max(1.0),
-            window: Window::Period,
+            hour: ahead.max(HOUR_LEAST - abandoned),
+            hour_limit: (hour * pace * 3_600.0).max(HOUR_LEAST),
+            settled: 1.0,
+            window: Window::Hour,
         };
-        for (window, limit) in windows {
-            let count = self.count(window, now);
-            let mut calls = count.room(limit);
-            if window == Window::Hour {
-                calls = calls.max(HOUR_LEAST - count.abandoned as f64);
+        room.calls = room.hour;
+        for window in [Window::Period, Window::Day] {
+            if window == Window::Day && !day {
+                continue;
             }
-            match window {
-                Window::Hour => tightest.hour = calls,
-                Window::Period | Window::Day => tightest.lawful = tightest.lawful.min(calls),
+            let calls = self.count(window, now).room(share);
+            room.lawful = room.lawful.min(calls);
+            if window == Window::Day && self.began.is_some_and(|began| now.since(began) >= DAY) {
+                room.unlent = calls;
             }
-            if calls < tightest.calls {
-                tightest.calls = calls;
-                tightest.window = window;
+            if calls < room.calls {
+                room.calls = calls;
+                room.window = window;
             }
         }
-        tightest
+        room
     }
 }
 
@@ -286,7 +341,7 @@ mod tests {
             ledger.observe(answer % 34 == 33, at(f64::from(answer)));
         }
         // Two of a hundred.
-        let room = ledger.room(CEILING, 1.0, at(100.0));
+        let room = ledger.room(CEILING, true, 1.0, 1.0, at(100.0));
         assert!((room.lawful - 1.0).abs() < 1e-6, "{room:?}");
     }
 
@@ -296,7 +351,35 @@ mod tests {
         for answer in 0..100 {
             ledger.observe(answer < 4, at(0.0));
         }
-        assert!(ledger.room(0.5, 1.0, at(1.0)).lawful < 0.0);
+        assert!(ledger.room(0.5, true, 1.0, 1.0, at(1.0)).lawful < 0.0);
+    }
+
+    #[test]
+    fn an_hour_whose_answers_are_about_to_leave_it_has_less_room_than_its_share_says() {
+        let mut ledger = Ledger::default();
+        for second in 0..600 {
+            ledger.observe(false, at(f64::from(second)));
+        }
+        for second in 3_400..3_410 {
+            ledger.observe(true, at(f64::from(second)));
+        }
+        // Ten of 610 now, and in ten minutes ten of as many as answer until then.
+        let room = |ledger: &mut Ledger, pace| ledger.room(CEILING, true, 0.04, pace, at(3_420.0)).hour;
+        assert!(room(&mut ledger, 0.0) < 0.0);
+        let busy = room(&mut ledger, 1.0);
+        assert!(busy > 100.0, "{busy}");
+    }
+
+    #[test]
+    fn nothing_is_lent_to_a_day_that_is_full() {
+        let mut ledger = Ledger::default();
+        ledger.observe(false, at(0.0));
+        assert_eq!(
+            ledger.room(CEILING, true, 1.0, 1.0, at(3_600.0)).unlent,
+            f64::INFINITY
+        );
+        let later = ledger.room(CEILING, true, 1.0, 1.0, at(DAY + 3_600.0));
+        assert!(later.unlent < 0.1, "{later:?}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
     ledger::{Ledger, Room, Window, fits},
     lookahead::Lookahead,
     moment::Moment,
-    price::{Price, usual_risk},
+    price::{Price, pull, usual_risk},
     world::{Ended, Event, Rival, Snapshot},
 };
 
@@ -22,14 +22,21 @@ const STALE: f64 = 60.0;
 const TRUST: f64 = 4.0;
 /// The forecast's record fades by this per answer.
 const RECORD_DECAY: f64 = 0.999;
-/// Answers before anything is borrowed.
-const SETTLED: u64 = 60;
+/// Answers until as much is borrowed as may be.
+const SETTLED: f64 = 60.0;
+/// Calls an hour's limit allows a team that borrows as much as is set; a larger team strays further.
+const BORROWER: f64 = 4.0;
+/// The share of the last hour's pace of answers that is counted on.
+const PACE: f64 = 0.9;
+/// Seconds over which a debt or a surplus is spread at most.
+const HORIZON: f64 = 28_800.0;
 /// The share of the answers still to come that is believed in.
 const CAUTION: f64 = 0.5;
 /// The accepted chance that a call finds neither a person nor a place for AI.
 const PLACES_ALPHA: f64 = 0.001;
-/// How far the share that AI takes strays by chance, in answers, against a small team's abandoned calls.
-const OVERFLOW_SCALE: f64 = 10.0;
+/// How hard one answer too many or too few that AI took pulls at the price, and how hard all may.
+const OVERFLOW_GAIN: f64 = 0.02;
+const OVERFLOW_PULL: f64 = 1.5;
 /// The risk of meeting no free person that is accepted at most, where AI stands behind.
 const OVERFLOW_MOST: f64 = 0.9;
 /// Dials that may be placed by one decision; the next one follows at once where more are wanted.
@@ -72,8 +79,10 @@ pub struct Pacer {
     state: State,
     outlook: Outlook,
     compiled: Option<Moment>,
-    /// What may be borrowed from the rest of the day, as of the last decision.
-    credit: f64,
+    /// Answers per second without any risk, as of the last decision.
+    least: f64,
+    /// Answers until dialling ends, likewise.
+    to_come: f64,
 }
 
 impl Pacer {
@@ -107,7 +116,8 @@ impl Pacer {
             state,
             outlook,
             compiled: None,
-            credit: 0.0,
+            least: 0.0,
+            to_come: 0.0,
         })
     }
 
@@ -150,7 +160,7 @@ impl Pacer {
                     }
                     Ended::Refused => return,
                 }
-                beliefs.answers.observe(how == Ended::Person);
+                beliefs.answers.observe(since, how == Ended::Person, now);
             }
             Event::TalkEnded { since } => beliefs.talk.observe(now.since(since)),
             Event::WrapEnded { since } => beliefs.wrap.observe(now.since(since)),
@@ -168,8 +178,8 @@ impl Pacer {
                     self.state.taken = (self.state.taken * RECORD_DECAY) + overflow.share - taken;
                 }
                 let room = self.room(std::slice::from_ref(jurisdiction), now);
-                let spare = self.spare(room);
-                self.state.price.observe(spare, &self.config.steering);
+                let pull = self.pull(room);
+                self.state.price.observe(pull, &self.config.steering);
             }
         }
     }
@@ -200,7 +210,12 @@ impl Pacer {
             .count();
         let idle = snapshot.agents.len() as i64 - busy as i64 - snapshot.waiting as i64;
         let ringing = snapshot.ringing.len();
-        self.credit = self.credit(snapshot, now);
+        self.least = self.least_pace(snapshot.agents.len());
+        self.to_come = self.least
+            * match snapshot.closes {
+                Some(closes) => closes.since(now).min(HORIZON),
+                None => 0.0,
+            };
         let room = self.room(jurisdictions, now);
         let mut decision = Decision {
             dials: 0,
@@ -255,7 +270,10 @@ impl Pacer {
         now: Moment,
     ) {
         self.compile(now);
-        let answer = decision.answer_probability;
+        let answers = &self.state.beliefs.answers;
+        // As long as little is known, or when the list has just changed, a burst of answers is what costs: plan with
+        // the upper end of what is likely.
+        let answer = (answers.mean() + answers.deviation()).min(1.0);
         let correction = self.state.record.correction();
         let accepted = match self.config.mode {
             Mode::Power { .. } => 1.0,
@@ -264,7 +282,7 @@ impl Pacer {
                     Some(overflow) => overflow.share,
                     None => usual_risk(snapshot.agents.len(), answer),
                 };
-                let factor = self.state.price.factor(self.spare(room), &self.config.steering);
+                let factor = self.state.price.factor(self.pull(room));
                 (usual * factor).min(OVERFLOW_MOST)
             }
         };
@@ -333,7 +351,6 @@ impl Pacer {
     }
 
     /// Whether what may be abandoned of the calls in the air fits into every window.
-    /// Whether what may be abandoned of the calls in the air fits into every window.
     fn admits(&self, room: Room, ahead: &Lookahead, places: usize, expected: f64, ringing: usize) -> bool {
         let limits = &self.config.limits;
         // Behind AI nobody is to be abandoned at all.
@@ -350,77 +367,67 @@ impl Pacer {
         })
     }
 
-    /// What the price hangs on: room beyond the reserve, in the ledger or in the share that AI may take.
-    fn spare(&self, room: Room) -> f64 {
-        let steering = &self.config.steering;
+    /// How hard what is left in the ledger, or of the share that AI may take, pulls at the price.
+    fn pull(&self, room: Room) -> f64 {
         if self.config.overflow.is_some() {
-            self.state.taken / OVERFLOW_SCALE
+            (OVERFLOW_GAIN * self.state.taken).clamp(-OVERFLOW_PULL, OVERFLOW_PULL)
         } else {
-            let hour_reserve = steering.hour_reserve.min(0.5 * room.hour_limit / room.scale);
-            (room.lawful / room.scale - steering.reserve).min(room.hour / room.scale - hour_reserve)
+            pull(
+                &room,
+                self.config.limits.share * self.to_come,
+                &self.config.steering,
+            )
         }
     }
 
-    /// Abandoned calls that the rest of the day makes up for even if nothing is risked any more.
-    fn credit(&self, snapshot: &Snapshot, now: Moment) -> f64 {
-        let Some(closes) = snapshot.closes else { return 0.0 };
+    /// How many people answer per second even if nothing is risked: the closed form of one dial per idle agent.
+    fn least_pace(&self, agents: usize) -> f64 {
         let beliefs = &self.state.beliefs;
         let answer = beliefs.answers.mean();
         let line = answer * beliefs.to_answer.mean() + (1.0 - answer) * beliefs.to_other.mean();
-        let each = beliefs.talk.mean() + beliefs.wrap.mean() + line / answer;
-        let answers = snapshot.agents.len() as f64 * closes.since(now) / each;
-        CAUTION * answers * self.config.limits.share
+        agents as f64 / (beliefs.talk.mean() + beliefs.wrap.mean() + line / answer)
     }
 
     fn room(&mut self, jurisdictions: &[Jurisdiction], now: Moment) -> Room {
         let limits = self.config.limits;
-        let mut tightest = Room {
-            calls: f64::INFINITY,
-            lawful: f64::INFINITY,
-            credit: 0.0,
-            hour: f64::INFINITY,
-            hour_limit: 0.0,
-            scale: 1.0,
-            window: Window::Period,
-        };
-        for jurisdiction in jurisdictions {
-            let credit = self.credit;
+        let (least, to_come) = (self.least, self.to_come);
+        let rooms = jurisdictions.iter().map(|jurisdiction| {
             let ledger = self.ledger_of(jurisdiction);
-            let settled = ledger.count(Window::Period, now).answered >= SETTLED;
-            let mut room = ledger.room(limits.share, limits.hour, now);
-            tightest.scale = tightest.scale.max(room.scale);
-            if settled {
-                room.credit = credit.min(limits.borrow * room.scale);
-                if room.window != Window::Hour {
-                    room.calls = (room.lawful + room.credit).min(room.hour);
+            let pace = PACE * ledger.pace(least, now);
+            let mut room = ledger.room(limits.share, limits.day, limits.hour, pace.max(least), now);
+            let answered = ledger.count(Window::Period, now).answered as f64;
+            let settled = (answered / SETTLED).min(1.0);
+            let lent = CAUTION * to_come * limits.share;
+            let most = limits.borrow * (room.hour_limit / BORROWER).sqrt().max(1.0);
+            room.settled = settled;
+            room.credit = (settled * lent.min(most)).min(room.unlent - room.lawful);
+            if room.window != Window::Hour {
+                room.calls = (room.lawful + room.credit).min(room.hour);
+            }
+            room
+        });
+        // The strictest of each. Where nobody says under whose rules, nothing may be risked.
+        rooms
+            .reduce(|one, other| {
+                let calls = if one.calls <= other.calls { &one } else { &other };
+                let lawful = if one.lawful + one.credit <= other.lawful + other.credit {
+                    &one
+                } else {
+                    &other
+                };
+                let hour = if one.hour <= other.hour { &one } else { &other };
+                Room {
+                    calls: calls.calls,
+                    window: calls.window,
+                    lawful: lawful.lawful,
+                    unlent: lawful.unlent,
+                    credit: lawful.credit,
+                    hour: hour.hour,
+                    hour_limit: hour.hour_limit,
+                    settled: one.settled.min(other.settled),
                 }
-            }
-            if room.lawful < tightest.lawful {
-                tightest.lawful = room.lawful;
-                tightest.credit = room.credit;
-            }
-            if room.hour < tightest.hour {
-                tightest.hour = room.hour;
-                tightest.hour_limit = room.hour_limit;
-            }
-            if room.calls < tightest.calls {
-                tightest.calls = room.calls;
-                tightest.window = room.window;
-            }
-        }
-        if jurisdictions.is_empty() {
-            // Nobody said under whose rules: nothing may be risked.
-            tightest = Room {
-                calls: 0.0,
-                lawful: 0.0,
-                credit: 0.0,
-                hour: 0.0,
-                hour_limit: 0.0,
-                scale: 1.0,
-                window: Window::Period,
-            };
-        }
-        tightest
+            })
+            .unwrap_or(Room::NONE)
     }
 
     fn compile(&mut self, now: Moment) {

@@ -229,6 +229,7 @@ pub const ENTRIES: &[Entry] = &[
         "shifts above 3.00 %.",
         Promise::ValueAtMost(0.0),
     ),
+    entry("*.shifts", "shifts played.", Promise::None),
     entry(
         "*.usual_worst_hour",
         "the worst rolling hour of a shift, mean of the shifts.",
@@ -269,7 +270,7 @@ pub const ENTRIES: &[Entry] = &[
     ),
     entry(
         "*.converged",
-        "longest time after a jump until ten-minute utilisation stays within three points of the same.",
+        "longest time after a jump until ten-minute utilisation is no longer three points, and two standard errors, behind the same.",
         Promise::ValueAtMost(120.0),
     ),
     entry(

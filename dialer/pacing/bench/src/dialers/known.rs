@@ -37,7 +37,7 @@ impl<'a> Known<'a> {
         };
         let of = |spread: &'a Spread| Box::new(move |chance: &mut Chance| spread.draw(chance));
         let beliefs = Beliefs {
-            answers: certain(0.25),
+            answers: AnswerRate::certain(0.25),
             to_answer: many(
                 Scale::RINGING,
                 Box::new(|chance| {
@@ -75,10 +75,6 @@ impl<'a> Known<'a> {
     }
 }
 
-fn certain(p: f64) -> AnswerRate {
-    AnswerRate::new(p, 1e9, 1e9)
-}
-
 impl Dialer for Known<'_> {
     fn told(&mut self, event: Event, now: Moment) {
         match event {
@@ -91,7 +87,7 @@ impl Dialer for Known<'_> {
 
     fn dial(&mut self, snapshot: &Snapshot, now: Moment) -> usize {
         let p = self.scenario.answer[self.campaign].at(now.seconds() % DAY, self.seed);
-        self.ours.pacer.believe_answers(certain(p));
+        self.ours.pacer.believe_answers(AnswerRate::certain(p));
         self.ours.dial(snapshot, now)
     }
 }

@@ -151,6 +151,9 @@ impl Engine<'_, '_> {
                 self.clock.set(at + self.every, Due::Look);
             }
         }
+        // Whoever answered was connected, heard the message, or hung up first; anything else is silence.
+        let silent = |call: &&Call| call.truth == Ended::Person && !call.done;
+        self.outcome.silent += self.calls.iter().filter(silent).count() as u64;
     }
 
     /// Lets time pass, and counts who did what meanwhile.
