@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Semaphore;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use voice_kafka::{KafkaError, Producer, admin::Admin};
 use voice_lifecycle::{Lifecycle, SharedClock, TaskPolicy};
@@ -16,6 +16,7 @@ use voice_telephony::ContextKeys;
 
 use crate::{
     Config,
+    api::Api,
     controller::{self, Directory, Listings},
     gate::Gate,
     origination::{carriers::Lines, cps::Purse},
@@ -97,6 +98,18 @@ impl App {
     #[must_use]
     pub fn listings(&self) -> Listings {
         self.deps.listings.clone()
+    }
+
+    /// Answers "why not" on this listener, as a task of `lifecycle`.
+    pub fn serve_api(&self, lifecycle: &Lifecycle, listener: TcpListener) {
+        let deps = &self.deps;
+        Api::new(
+            &deps.config.api,
+            deps.database.clone(),
+            Arc::clone(&deps.gate),
+            Arc::clone(&deps.clock),
+        )
+        .spawn(lifecycle, listener, deps.metrics.clone());
     }
 
     /// Starts every part.

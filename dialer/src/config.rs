@@ -1,6 +1,9 @@
 //! Settings of the dialer.
 
+use std::net::SocketAddr;
+
 use serde::Deserialize;
+use voice_http::ApiKey;
 
 /// Settings of the dialer.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,6 +21,30 @@ pub struct Config {
     pub reservation_ms: i64,
     /// Between two looks at whether agents and calls agree.
     pub reconcile_ms: i64,
+    /// "Why not", over HTTP.
+    pub api: ApiConfig,
+}
+
+/// Settings of the listener for "why not".
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiConfig {
+    /// Where to listen; nowhere when it is not said. TLS ends at the proxy in front.
+    pub listen: Option<SocketAddr>,
+    /// Whoever may ask, each about the campaigns of one tenant.
+    pub keys: Vec<ApiKey>,
+    /// Questions per second of one key; twice as many at once.
+    pub requests_per_second: u32,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            keys: Vec::new(),
+            requests_per_second: 50,
+        }
+    }
 }
 
 impl Default for Config {
@@ -29,6 +56,7 @@ impl Default for Config {
             silence_ms: 60_000,
             reservation_ms: 10_000,
             reconcile_ms: 2_000,
+            api: ApiConfig::default(),
         }
     }
 }
@@ -55,6 +83,16 @@ impl Config {
         if self.reservation_ms < 1_000 || self.reconcile_ms < 100 {
             faults
                 .push("dialer.reservation_ms must be at least 1000 and reconcile_ms at least 100".to_owned());
+        }
+        if self.api.requests_per_second == 0 {
+            faults.push("dialer.api.requests_per_second must be above 0".to_owned());
+        }
+        for (index, key) in self.api.keys.iter().enumerate() {
+            if !key.is_usable() {
+                faults.push(format!(
+                    "dialer.api.keys[{index}].sha256 is not 64 hexadecimal characters"
+                ));
+            }
         }
         faults
     }

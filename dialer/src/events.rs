@@ -22,6 +22,21 @@ labels! {
     }
 }
 
+labels! {
+    /// What was done about the leg of an agent.
+    pub(crate) enum Leg: "action" { Placed = "placed", Ended = "ended", Asked = "asked" }
+}
+
+/// Legs.
+pub(crate) const LEGS: CounterDef<Leg> = CounterDef::new(
+    "dialer_agent_legs_total",
+    "Legs of agents, by what was done about them.",
+);
+/// Lending.
+pub(crate) const AGENTS_LENT: CounterDef = CounterDef::new(
+    "dialer_agents_lent_total",
+    "Agents who were given to another campaign or shard.",
+);
 /// Requests to carriers.
 pub(crate) const REQUESTS: CounterDef<Request> = CounterDef::new(
     "attempts_total",
@@ -39,6 +54,11 @@ pub(crate) const ANSWERS: CounterDef<Answer> = CounterDef::new(
 );
 /// Ends.
 pub(crate) const ENDED: CounterDef = CounterDef::new("attempts_ended_total", "Attempts that have ended.");
+/// Keys.
+pub(crate) const OPT_OUTS: CounterDef = CounterDef::new(
+    "dial_opt_outs_total",
+    "People who pressed the key that ends all calls to them.",
+);
 /// Shards.
 pub(crate) const SHARDS: GaugeDef = GaugeDef::new("dialer_shards", "Campaign shards this process runs.");
 /// Lines.

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
+use voice_contacts::relationships::Relationship;
 use voice_telephony::PhoneNumber;
 
 use crate::{
@@ -55,6 +56,17 @@ pub struct Caller {
     pub presence: bool,
 }
 
+/// What a register said of a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// The register: `us-dnc`, `gb-tps`, …
+    pub list: String,
+    /// As of when.
+    pub at: DateTime<Utc>,
+    /// The number stands in it.
+    pub listed: bool,
+}
+
 /// Everything known about a contact and one of their numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -74,6 +86,10 @@ pub struct Facts {
     pub suppressed: Option<String>,
     /// The newest consent of each type.
     pub consents: Vec<Consent>,
+    /// What connects the person with the company the call is for.
+    pub relationship: Option<Relationship>,
+    /// What registers said of the number, each with the day it is from.
+    pub registers: Vec<Looked>,
     /// What was dialled before, to any number of this person, in all campaigns.
     pub history: Vec<Earlier>,
     /// Tries of this campaign.

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use voice_compliance::{
     Address, AttemptEnd, CallerId, CampaignFacts, Capacity, Company, ConsentBasis, ConsentClass, Country,
     Evidence, Facts as LegalFacts, Jurisdiction, Jurisdictions, Mode as LegalMode, PackError, PastAttempt,
-    Purpose, Request, Revocation, RevocationScope, Rules, SafeHarbourMessage, Share, Suppression,
-    SuppressionScope, Verdict as LegalVerdict,
+    Purpose, RegistryCheck, Relationship, Request, Revocation, RevocationScope, Rules, SafeHarbourMessage,
+    Share, Suppression, SuppressionScope, Verdict as LegalVerdict,
 };
 
 use crate::{
@@ -244,9 +244,21 @@ fn legal_facts(facts: &Facts, company: Company, now: DateTime<Utc>) -> LegalFact
             .map(revocation)
             .collect(),
         consents: consents(facts, company, now),
-        relationship: None,
+        relationship: facts.relationship.map(|known| Relationship {
+            last_purchase: known.last_purchase,
+            last_inquiry: known.last_inquiry,
+            contract: known.contract,
+        }),
         attempts: facts.history.iter().map(past).collect(),
-        registry_checks: Vec::new(),
+        registry_checks: facts
+            .registers
+            .iter()
+            .map(|looked| RegistryCheck {
+                list: looked.list.clone(),
+                at: looked.at,
+                listed: looked.listed,
+            })
+            .collect(),
     }
 }
 
@@ -296,6 +308,7 @@ fn past(earlier: &Earlier) -> PastAttempt {
             Some(Class::Reached) => AttemptEnd::Conversation,
             Some(Class::Abandoned) => AttemptEnd::Abandoned,
             Some(Class::Machine) => AttemptEnd::Machine,
+            Some(Class::OptedOut) => AttemptEnd::Refusal,
             None | Some(Class::Unknown) => AttemptEnd::Unknown,
             Some(_) => AttemptEnd::NotReached,
         },

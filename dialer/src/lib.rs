@@ -11,6 +11,7 @@
 
 pub mod agents;
 pub mod answer;
+mod api;
 mod app;
 pub mod attempts;
 pub mod calendar;
@@ -22,6 +23,8 @@ mod events;
 pub mod gate;
 pub mod law;
 pub mod origination;
+mod outbox;
+pub mod preview;
 pub mod retry;
 pub mod selection;
 pub mod setup;
@@ -29,4 +32,4 @@ pub mod shards;
 pub mod start;
 
 pub use app::{App, Dependencies, GROUP};
-pub use config::Config;
+pub use config::{ApiConfig, Config};

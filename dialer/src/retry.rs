@@ -30,11 +30,13 @@ pub enum Class {
     Canceled,
     /// The number does not exist.
     InvalidNumber,
+    /// The person pressed the key that ends all calls to them.
+    OptedOut,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Reached,
         Self::Busy,
         Self::NoAnswer,
@@ -45,6 +47,7 @@ impl Class {
         Self::Unknown,
         Self::Canceled,
         Self::InvalidNumber,
+        Self::OptedOut,
     ];
 
     /// The name in tables.
@@ -61,6 +64,7 @@ impl Class {
             Self::Unknown => "unknown",
             Self::Canceled => "canceled",
             Self::InvalidNumber => "invalid_number",
+            Self::OptedOut => "opted_out",
         }
     }
 
@@ -129,6 +133,8 @@ pub enum Next {
     Exhausted,
     /// It makes no sense to.
     Hopeless,
+    /// They asked not to be.
+    Never,
 }
 
 impl Default for RetryPolicy {
@@ -165,6 +171,7 @@ impl RetryPolicy {
         match class {
             Class::Reached => return Next::Done,
             Class::InvalidNumber => return Next::Hopeless,
+            Class::OptedOut => return Next::Never,
             _ => {}
         }
         let total: u16 = tries.values().fold(0, |sum, count| sum.saturating_add(*count));
@@ -255,7 +262,7 @@ mod tests {
                 made += 1;
                 match policy.next(class, &tries, now()) {
                     Next::Again(at) => prop_assert!(at > now()),
-                    Next::Done | Next::Exhausted | Next::Hopeless => break,
+                    Next::Done | Next::Exhausted | Next::Hopeless | Next::Never => break,
                 }
             }
             prop_assert!(made <= max_attempts);

@@ -221,6 +221,21 @@ pub async fn caller_number(tx: &mut TenantTx, new: &NewNumber) -> Result<()> {
     Ok(())
 }
 
+/// A retry policy under which nobody is tried more than `max_attempts` times, and after no class of outcome again.
+///
+/// # Errors
+/// When the tenant has one of this name.
+pub async fn retry_policy(tx: &mut TenantTx, id: Uuid, name: &str, max_attempts: u16) -> Result<()> {
+    sqlx::query("INSERT INTO app.retry_policies (tenant_id, id, name, max_attempts) VALUES ($1, $2, $3, $4)")
+        .bind(tx.tenant().0)
+        .bind(id)
+        .bind(name)
+        .bind(i16::try_from(max_attempts).unwrap_or(i16::MAX))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
 /// How fast an account may dial: by default Twilio takes 1 a second and queues the rest, Telnyx 30.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 //! librdkafka's default partitioner (`consistent_random`) takes CRC-32 of the key modulo the partitions. Whoever holds the
 //! partition sees every event of the shard's calls, in order, and is therefore its owner.
 
-use voice_schemas::CampaignId;
+use voice_schemas::{AgentId, CampaignId, events::call::agent_leg_key};
 
 /// The key of a shard's records; [`record_key`](voice_schemas::events::call::record_key) gives the same.
 #[must_use]
@@ -14,7 +14,17 @@ pub fn key(campaign: CampaignId, shard: u16) -> String {
 /// The partition of a shard, when the topic has so many.
 #[must_use]
 pub fn partition(campaign: CampaignId, shard: u16, partitions: u32) -> i32 {
-    let hash = crc32fast::hash(key(campaign, shard).as_bytes());
+    of_key(&key(campaign, shard), partitions)
+}
+
+/// The partition of an agent's legs: whoever holds it looks after them, whatever campaign the agent works for.
+#[must_use]
+pub fn of_agent(agent: AgentId, partitions: u32) -> i32 {
+    of_key(&agent_leg_key(agent), partitions)
+}
+
+fn of_key(key: &str, partitions: u32) -> i32 {
+    let hash = crc32fast::hash(key.as_bytes());
     i32::try_from(hash % partitions.max(1)).unwrap_or(0)
 }
 

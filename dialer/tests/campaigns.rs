@@ -169,6 +169,45 @@ async fn after_a_pause_nothing_dials_however_often_anything_ticks() {
     assert_eq!(dialled.len(), dialled.iter().collect::<BTreeSet<_>>().len());
 }
 
+/// The kill switch of a tenant, thrown while a campaign dials as fast as it may: a second later no carrier is asked any
+/// more, and what was committed and not asked for is withheld.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_after_the_kill_switch_no_carrier_is_asked_any_more() {
+    let stage = Stage::new("kill").await;
+    stage.contacts(2_000).await;
+    stage.everybody(Fate::Busy);
+    let campaign = stage.campaign(|_| {}).await;
+    stage.agents(campaign, 5).await;
+    // The tick an operator gets by default.
+    let dialer = stage.dialer(Config::default());
+    stage
+        .until(
+            "it dials",
+            "SELECT count(*) > 30 FROM app.attempts WHERE campaign_id = $1",
+            campaign,
+        )
+        .await;
+    let thrown = tokio::time::Instant::now();
+    let mut tx = stage.api.tenant(stage.tenant).await.unwrap();
+    voice_dialer::campaigns::stop_dialling(&mut tx, "test", now())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    tokio::time::sleep_until(thrown + Duration::from_secs(1)).await;
+    let dialled = stage.dialled().len();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(stage.dialled().len(), dialled);
+    stage
+        .until(
+            "what was under way ends",
+            "SELECT count(*) = 0 FROM app.attempts WHERE campaign_id = $1 AND state <> 'finished'",
+            campaign,
+        )
+        .await;
+    dialer.stop().await;
+    assert!(dialled < 2_000, "it was thrown in time");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_without_an_answer_is_never_repeated_and_its_attempt_ends_by_what_is_heard() {
     let stage = Stage::new("unknown").await;

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use serde::Deserialize;
 use url::Url;
-use voice_schemas::{TenantId, events::call::Carrier};
+use voice_http::ApiKey;
+use voice_schemas::events::call::Carrier;
 
 use crate::hooks::guard::address::Network;
 
@@ -75,7 +76,7 @@ pub struct VoiceMessage {
 #[serde(deny_unknown_fields, default)]
 pub struct EventsConfig {
     /// The keys of trusted producers.
-    pub keys: Vec<EventKey>,
+    pub keys: Vec<ApiKey>,
     /// Events in one batch.
     pub max_items: usize,
     /// The largest body.
@@ -84,16 +85,6 @@ pub struct EventsConfig {
     pub max_in_flight: usize,
     /// Batches per second for one key; twice as many at once.
     pub batches_per_second: u32,
-}
-
-/// A trusted producer: whoever presents the key may write events of this tenant and no other.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EventKey {
-    /// Whose events it writes.
-    pub tenant: TenantId,
-    /// SHA-256 of the whole key (`cck_…`), 64 hexadecimal characters.
-    pub sha256: String,
 }
 
 impl Default for Config {
@@ -233,7 +224,7 @@ impl Config {
             );
         }
         for (index, key) in self.events.keys.iter().enumerate() {
-            if crate::events_api::keys::digest(&key.sha256).is_none() {
+            if !key.is_usable() {
                 faults.push(format!(
                     "ingest.events.keys[{index}].sha256 is not 64 hexadecimal characters"
                 ));
@@ -276,8 +267,8 @@ mod tests {
             .hooks
             .networks
             .insert(Carrier::Twilio, vec!["10.0.0.0/33".to_owned()]);
-        config.events.keys.push(EventKey {
-            tenant: TenantId::random(),
+        config.events.keys.push(ApiKey {
+            tenant: voice_schemas::TenantId::random(),
             sha256: "abc".to_owned(),
         });
         let faults = config.faults();

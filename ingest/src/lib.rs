@@ -30,6 +30,6 @@ mod outlet;
 mod redeliver;
 
 pub use app::{App, BuildError, Deps};
-pub use config::{Config, EventKey, EventsConfig, HooksConfig, ReplayConfig, VoiceMessage};
+pub use config::{Config, EventsConfig, HooksConfig, ReplayConfig, VoiceMessage};
 pub use hooks::accounts::{AccountSource, HookAccount};
 pub use redeliver::{Redeliver, RedeliverError, Redelivered};

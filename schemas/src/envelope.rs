@@ -135,6 +135,8 @@ event_types! {
     CallResumed = "call.resumed",
     /// The call moved to somebody else.
     CallTransferred = "call.transferred",
+    /// The far end pressed the key it was told to press, or the question ran out without one.
+    CallDtmf = "call.dtmf",
     /// The call is over: the one terminal event of a call.
     CallEnded = "call.ended",
     /// The attempt was put on the dialer's plan.
@@ -153,6 +155,14 @@ event_types! {
     AgentReservationExpired = "agent.reservation_expired",
     /// The reconciler repaired a status that disagreed with the call legs.
     AgentCorrected = "agent.corrected",
+    /// The carrier took on the call to an agent that puts them into their room.
+    AgentLegInitiated = "agent.leg_initiated",
+    /// The agent picked up.
+    AgentLegAnswered = "agent.leg_answered",
+    /// The agent is in their room.
+    AgentLegJoined = "agent.leg_joined",
+    /// The agent's leg is over: the one terminal event of it.
+    AgentLegEnded = "agent.leg_ended",
     /// The campaign was created.
     CampaignCreated = "campaign.created",
     /// The campaign got a start time.
@@ -169,6 +179,14 @@ event_types! {
     CampaignCompleted = "campaign.completed",
     /// The campaign was cancelled.
     CampaignCancelled = "campaign.cancelled",
+    /// Numbers must not be called any more.
+    ContactSuppressed = "contact.suppressed",
+    /// A person agreed to something, refused it or took it back.
+    ContactConsentChanged = "contact.consent_changed",
+    /// A file of contacts was taken in: they were created and updated.
+    ImportCompleted = "import.completed",
+    /// A file of contacts could not be taken in to its end.
+    ImportFailed = "import.failed",
     /// The media stream of a call was opened.
     MediaStarted = "media.started",
     /// One turn of a conversation with an AI agent.

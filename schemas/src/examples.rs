@@ -8,17 +8,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::{
-    AgentId, AttemptId, CallId, CampaignId, ContactId, Envelope, EventId, EventType, QueueId, ReportId,
-    ScheduleId, TenantId,
+    AgentId, AttemptId, CallId, CampaignId, ContactId, Envelope, EventId, EventType, ListId, QueueId,
+    ReportId, ScheduleId, TenantId,
     envelope::EventData,
     events::{
         agent::{AgentData, AgentStatus},
-        attempt::AttemptData,
+        attempt::{AttemptClass, AttemptData},
         call::{
-            AgentKind, Amd, AnsweredBy, Bridge, CallFact, CallOutcome, CallRef, Carrier, Direction, Ending,
-            Evidence, HangupBy,
+            AgentKind, AgentLeg, Amd, AnsweredBy, Bridge, CallFact, CallOutcome, CallRef, Carrier, Direction,
+            Dtmf, Ending, Evidence, HangupBy,
         },
         campaign::{CampaignData, CampaignStatus},
+        contact::{ConsentData, ImportData, SuppressionData, SuppressionScope},
         media::{MediaData, Turn},
         report::ReportData,
     },
@@ -32,6 +33,7 @@ pub fn all() -> Vec<(&'static Topic, String, String)> {
     calls(&mut examples);
     attempts(&mut examples);
     agents(&mut examples);
+    contacts(&mut examples);
     campaigns(&mut examples);
     media(&mut examples);
     reports(&mut examples);
@@ -96,6 +98,16 @@ fn calls(examples: &mut Examples) {
         agent_id: Some(AgentId::derived(at(0), &[b"agent"])),
         ..outbound.clone()
     };
+    let leg = CallRef {
+        call_id: CallId::derived(at(0), &[b"leg"]),
+        carrier_call_id: "v3:9dVb1kQe7rTz5hLm".to_owned(),
+        campaign_id: None,
+        shard: None,
+        attempt_id: None,
+        contact_id: None,
+        phone_token: None,
+        ..connected.clone()
+    };
     let bridge = Bridge {
         agent_kind: AgentKind::Human,
     };
@@ -115,7 +127,7 @@ fn calls(examples: &mut Examples) {
         duration_ms: None,
         reconciled: true,
     };
-    let facts: [(&str, i64, &CallRef, &str, CallFact); 11] = [
+    let facts: [(&str, i64, &CallRef, &str, CallFact); 16] = [
         (
             "call.initiated",
             0,
@@ -160,6 +172,43 @@ fn calls(examples: &mut Examples) {
             CallFact::Transferred(bridge),
         ),
         (
+            "call.dtmf",
+            12,
+            &outbound,
+            "call.gather.ended",
+            CallFact::Dtmf(Dtmf {
+                digits: "9".to_owned(),
+            }),
+        ),
+        (
+            "agent.leg_initiated",
+            -40,
+            &leg,
+            "call.initiated",
+            CallFact::AgentLeg(AgentLeg::Initiated),
+        ),
+        (
+            "agent.leg_answered",
+            -35,
+            &leg,
+            "call.answered",
+            CallFact::AgentLeg(AgentLeg::Answered),
+        ),
+        (
+            "agent.leg_joined",
+            -34,
+            &leg,
+            "conference.participant.joined",
+            CallFact::AgentLeg(AgentLeg::Joined),
+        ),
+        (
+            "agent.leg_ended",
+            3600,
+            &leg,
+            "call.hangup",
+            CallFact::AgentLeg(AgentLeg::Ended(ending.clone())),
+        ),
+        (
             "call.ended",
             70,
             &connected,
@@ -200,7 +249,9 @@ fn attempts(examples: &mut Examples) {
         call_id: None,
         number: 2,
         reasons: Vec::new(),
+        next_at: None,
         outcome: None,
+        class: None,
     };
     let dialled = AttemptData {
         call_id: Some(CallId::derived(at(0), &[b"outbound"])),
@@ -208,10 +259,12 @@ fn attempts(examples: &mut Examples) {
     };
     let skipped = AttemptData {
         reasons: vec!["outside_calling_window".to_owned(), "person_cap".to_owned()],
+        next_at: Some(at(36_000)),
         ..data.clone()
     };
     let finished = AttemptData {
         outcome: Some(CallOutcome::Completed),
+        class: Some(AttemptClass::Reached),
         ..dialled.clone()
     };
     for (kind, seconds, data) in [
@@ -272,6 +325,64 @@ fn agents(examples: &mut Examples) {
             &topics::AGENTS,
             kind.as_str(),
             &event(kind, 0, "/api", data),
+        );
+    }
+}
+
+fn contacts(examples: &mut Examples) {
+    let contact_id = ContactId::derived(at(0), &[b"contact"]);
+    let suppressed = SuppressionData {
+        phone_tokens: vec!["9f86d081884c7d659a2feaa0c55ad015".to_owned()],
+        contact_id: Some(contact_id),
+        scope: SuppressionScope::Tenant,
+        company_id: None,
+        campaign_id: None,
+        reason: "opt_out".to_owned(),
+        expires_at: None,
+    };
+    put(
+        examples,
+        &topics::CONTACTS,
+        EventType::ContactSuppressed.as_str(),
+        &event(EventType::ContactSuppressed, 13, "/dialer", suppressed),
+    );
+    let consent = ConsentData {
+        contact_id,
+        consent: "marketing".to_owned(),
+        status: "withdrawn".to_owned(),
+        channel: Some("voice".to_owned()),
+        expires_at: None,
+    };
+    put(
+        examples,
+        &topics::CONTACTS,
+        EventType::ContactConsentChanged.as_str(),
+        &event(EventType::ContactConsentChanged, 20, "/contacts", consent),
+    );
+    let completed = ImportData {
+        import_id: ListId::derived(at(0), &[b"import"]).0,
+        list_id: ListId::derived(at(0), &[b"list"]),
+        read: 1_000,
+        created: 840,
+        updated: 100,
+        duplicate: 20,
+        invalid: 30,
+        suppressed: 10,
+        failure: None,
+    };
+    let failed = ImportData {
+        failure: Some("file_changed".to_owned()),
+        ..completed.clone()
+    };
+    for (kind, data) in [
+        (EventType::ImportCompleted, completed),
+        (EventType::ImportFailed, failed),
+    ] {
+        put(
+            examples,
+            &topics::CONTACTS,
+            kind.as_str(),
+            &event(kind, 0, "/contacts", data),
         );
     }
 }

@@ -9,7 +9,12 @@ use crate::{
     Envelope,
     envelope::EventData,
     events::{
-        agent::AgentData, attempt::AttemptData, call::CallData, campaign::CampaignData, media::MediaData,
+        agent::AgentData,
+        attempt::AttemptData,
+        call::CallData,
+        campaign::CampaignData,
+        contact::{ConsentData, ImportData, SuppressionData},
+        media::MediaData,
         report::ReportData,
     },
 };
@@ -22,6 +27,9 @@ pub fn all() -> BTreeMap<&'static str, Value> {
         of::<AttemptData>(),
         of::<AgentData>(),
         of::<CampaignData>(),
+        of::<SuppressionData>(),
+        of::<ConsentData>(),
+        of::<ImportData>(),
         of::<MediaData>(),
         of::<ReportData>(),
     ])

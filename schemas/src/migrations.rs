@@ -40,6 +40,7 @@ pub const POSTGRES: &[Migration] = migrations!("postgres":
     4 "0004_reports",
     5 "0005_contacts",
     6 "0006_campaigns",
+    7 "0007_dialling",
 );
 
 /// ClickHouse: facts, calls, roll-ups, marts.

@@ -50,6 +50,8 @@ pub const MEDIA: Topic = kept("media.events", "call id", 12, 7);
 pub const TRANSCRIPTS: Topic = kept("media.transcripts", "call id", 12, 1);
 /// Agent states.
 pub const AGENTS: Topic = kept("agents.events", "agent id", 6, 7);
+/// Contacts: consents, suppressions and imports.
+pub const CONTACTS: Topic = kept("contacts.events", "contact, phone token or import id", 6, 7);
 /// Configuration, one record per entity.
 pub const CONFIG: Topic = Topic {
     name: "config.changes",
@@ -74,6 +76,7 @@ pub const ALL: &[Topic] = &[
     MEDIA,
     TRANSCRIPTS,
     AGENTS,
+    CONTACTS,
     CONFIG,
     METRICS,
     ALERTS,
@@ -100,7 +103,12 @@ pub const fn for_event(kind: EventType) -> &'static Topic {
         | EventType::CallHeld
         | EventType::CallResumed
         | EventType::CallTransferred
+        | EventType::CallDtmf
         | EventType::CallEnded
+        | EventType::AgentLegInitiated
+        | EventType::AgentLegAnswered
+        | EventType::AgentLegJoined
+        | EventType::AgentLegEnded
         | EventType::AttemptScheduled
         | EventType::AttemptSkipped
         | EventType::AttemptDialled
@@ -117,6 +125,10 @@ pub const fn for_event(kind: EventType) -> &'static Topic {
         | EventType::CampaignResumed
         | EventType::CampaignCompleted
         | EventType::CampaignCancelled => &CONFIG,
+        EventType::ContactSuppressed
+        | EventType::ContactConsentChanged
+        | EventType::ImportCompleted
+        | EventType::ImportFailed => &CONTACTS,
         EventType::MediaStarted | EventType::MediaTurn | EventType::MediaStopped => &MEDIA,
         EventType::ReportCompleted | EventType::ReportFailed => &REPORTS,
     }

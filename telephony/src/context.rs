@@ -2,7 +2,7 @@
 //! every webhook.
 //!
 //! Layout: version, flags (which optional parts follow, in this order), the ids as 16 bytes each, the shard
-//! big-endian, zero padding to a multiple of three, then a 16-byte tag: the first half of HMAC-SHA256 over all
+//! big-endian, the opt-out key as one byte, zero padding to a multiple of three, then a 16-byte tag: the first half of HMAC-SHA256 over all
 //! before it. 128 bits of tag cannot be guessed, and the text holds no secret: it is authentic, not encrypted.
 //! At Twilio it is a query parameter (URL-safe Base64), at Telnyx `client_state` (standard Base64); the
 //! padding makes the texts free of `=`.
@@ -37,6 +37,8 @@ const AGENT: u16 = 1 << 5;
 const PHONE: u16 = 1 << 6;
 const KIND_HUMAN: u16 = 1 << 7;
 const KIND_AI: u16 = 1 << 8;
+const AGENT_LEG: u16 = 1 << 9;
+const OPT_OUT: u16 = 1 << 10;
 
 /// Everything an event needs to know about its call that the carrier does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +63,11 @@ pub struct CallContext {
     pub agent_kind: Option<AgentKind>,
     /// The token of the far end's number: 32 lower-case hexadecimal characters, see [`phone_token`](crate::phone_token).
     pub phone_token: Option<String>,
+    /// The call is one to `agent`, which puts them into their room, and none to a customer.
+    pub agent_leg: bool,
+    /// The one key the far end was told to press, to be called no more. Only this key is ever reported: other digits may
+    /// be somebody's secrets. One of `0`-`9`, `*`, `#`.
+    pub opt_out_key: Option<char>,
 }
 
 impl CallContext {
@@ -78,6 +85,8 @@ impl CallContext {
             agent: None,
             agent_kind: None,
             phone_token: None,
+            agent_leg: false,
+            opt_out_key: None,
         }
     }
 }
@@ -218,6 +227,7 @@ impl ContextKeys {
 
 fn encode(context: &CallContext) -> Vec<u8> {
     let phone = context.phone_token.as_deref().and_then(token_bytes);
+    let key = context.opt_out_key.and_then(key_byte);
     let mut flags = 0_u16;
     let mut set = |bit: u16, on: bool| flags |= if on { bit } else { 0 };
     set(OUTBOUND, context.direction == Direction::Outbound);
@@ -229,6 +239,8 @@ fn encode(context: &CallContext) -> Vec<u8> {
     set(PHONE, phone.is_some());
     set(KIND_HUMAN, context.agent_kind == Some(AgentKind::Human));
     set(KIND_AI, context.agent_kind == Some(AgentKind::Ai));
+    set(AGENT_LEG, context.agent_leg);
+    set(OPT_OUT, key.is_some());
 
     let mut bytes = Vec::with_capacity(LONGEST);
     bytes.push(VERSION);
@@ -249,6 +261,7 @@ fn encode(context: &CallContext) -> Vec<u8> {
     for id in optional.into_iter().flatten() {
         bytes.extend_from_slice(id.as_bytes());
     }
+    bytes.extend(key);
     while !(bytes.len() + TAG).is_multiple_of(3) {
         bytes.push(0);
     }
@@ -259,7 +272,7 @@ fn decode(payload: &[u8]) -> Option<CallContext> {
     let mut rest = payload;
     let [version, high, low] = take::<3>(&mut rest)?;
     let flags = u16::from_be_bytes([high, low]);
-    if version != VERSION || flags >= KIND_AI << 1 {
+    if version != VERSION || flags >= OPT_OUT << 1 {
         return None;
     }
     let has = |bit: u16| flags & bit != 0;
@@ -282,6 +295,12 @@ fn decode(payload: &[u8]) -> Option<CallContext> {
     let queue = optional(QUEUE)?.map(QueueId);
     let agent = optional(AGENT)?.map(AgentId);
     let phone_token = optional(PHONE)?.map(|bytes| hex(bytes.as_bytes()));
+    let opt_out_key = if has(OPT_OUT) {
+        let [key] = take::<1>(&mut rest)?;
+        Some(char::from(key)).filter(|key| key_byte(*key).is_some())
+    } else {
+        None
+    };
     if rest.len() > 2 || rest.iter().any(|byte| *byte != 0) {
         return None;
     }
@@ -305,6 +324,8 @@ fn decode(payload: &[u8]) -> Option<CallContext> {
             (true, true) => return None,
         },
         phone_token,
+        agent_leg: has(AGENT_LEG),
+        opt_out_key,
     })
 }
 
@@ -316,6 +337,12 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 
 fn id(rest: &mut &[u8]) -> Option<Uuid> {
     take(rest).map(Uuid::from_bytes)
+}
+
+fn key_byte(key: char) -> Option<u8> {
+    u8::try_from(key)
+        .ok()
+        .filter(|key| matches!(key, b'0'..=b'9' | b'*' | b'#'))
 }
 
 fn token_bytes(token: &str) -> Option<[u8; 16]> {
@@ -345,13 +372,20 @@ mod tests {
                 option::of(id()),
                 option::of(id()),
             ),
-            (option::of(any::<bool>()), option::of("[0-9a-f]{32}")),
+            (
+                option::of(any::<bool>()),
+                option::of("[0-9a-f]{32}"),
+                any::<bool>(),
+                option::of(proptest::sample::select(
+                    "0123456789*#".chars().collect::<Vec<_>>(),
+                )),
+            ),
         )
             .prop_map(
                 |(
                     (tenant, call, outbound, campaign),
                     (attempt, contact, queue, agent),
-                    (ai, phone_token),
+                    (ai, phone_token, agent_leg, opt_out_key),
                 )| {
                     CallContext {
                         tenant: TenantId(tenant),
@@ -368,6 +402,8 @@ mod tests {
                         agent: agent.map(AgentId),
                         agent_kind: ai.map(|ai| if ai { AgentKind::Ai } else { AgentKind::Human }),
                         phone_token,
+                        agent_leg,
+                        opt_out_key,
                     }
                 },
             )

@@ -68,8 +68,23 @@ pub struct Gather {
     pub timeout_seconds: Option<u16>,
     /// The key that ends the entry.
     pub finish_on_key: Option<char>,
+    /// The only keys that count (Telnyx); others end the entry without a result.
+    pub valid_digits: Option<String>,
     /// Where Twilio sends the result and takes the next instructions; Telnyx sends `call.gather.ended`.
     pub action: Option<String>,
+    /// The context that comes back with the result and all events after it (Telnyx).
+    pub context: Option<SealedContext>,
+}
+
+impl Gather {
+    /// The same, with its result sent to the account's hook in the name of this call. Nothing is reported of what
+    /// was pressed but the context's own [`opt_out_key`](crate::CallContext::opt_out_key).
+    #[must_use]
+    pub fn reporting_to(mut self, hooks: &HookUrls, context: &SealedContext) -> Self {
+        self.action = Some(hooks.url_with(HookKind::Gather, context));
+        self.context = Some(context.clone());
+        self
+    }
 }
 
 /// A media stream.
@@ -79,7 +94,8 @@ pub struct ConnectStream {
     pub url: String,
     /// What the stream is called at the carrier (Twilio).
     pub name: Option<String>,
-    /// Handed over in the stream's `start` message.
+    /// Handed over in the stream's `start` message; not where Telnyx streams from the dial on, which hands over the
+    /// call's context alone.
     pub parameters: BTreeMap<String, String>,
 }
 

@@ -9,7 +9,12 @@ use voice_schemas::{
     events::call::{AnsweredBy, Ending},
 };
 
-use crate::{context::SealedContext, instruction::Instruction, phone::PhoneNumber, webhook::HookKind};
+use crate::{
+    context::SealedContext,
+    instruction::Instruction,
+    phone::{Destination, PhoneNumber},
+    webhook::HookKind,
+};
 
 /// Whether and how the carrier listens for an answering machine. Always beside the call, never before it:
 /// a person who says hello is not kept waiting for a verdict.
@@ -54,12 +59,12 @@ impl HookUrls {
 /// A call to place.
 #[derive(Clone, Debug)]
 pub struct OriginateRequest {
-    /// Makes the request idempotent where the carrier can (Telnyx: for 60 s); names the attempt.
+    /// Makes the request idempotent where the carrier can (Telnyx: for 60 s); names the attempt, or the leg.
     pub attempt: AttemptId,
     /// What the call belongs to, to come back with every webhook.
     pub context: SealedContext,
     /// Whom to call.
-    pub to: PhoneNumber,
+    pub to: Destination,
     /// The number shown to them.
     pub from: PhoneNumber,
     /// Where events go.

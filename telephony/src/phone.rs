@@ -35,6 +35,47 @@ impl fmt::Debug for PhoneNumber {
     }
 }
 
+/// Where a call goes: to a number, or to a SIP address. Neither shows in a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Destination(String);
+
+impl Destination {
+    /// A number in E.164 form, or an address that begins with `sip:` or `sips:`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(number) = PhoneNumber::parse(text) {
+            return Some(number.into());
+        }
+        let rest = text.strip_prefix("sip:").or_else(|| text.strip_prefix("sips:"))?;
+        let (user, host) = rest.split_once('@')?;
+        let plain = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"' | b'@' | b','))
+        };
+        (text.len() <= 255 && plain(user) && plain(host)).then(|| Self(text.to_owned()))
+    }
+
+    /// The address itself, for the carrier's request and nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<PhoneNumber> for Destination {
+    fn from(number: PhoneNumber) -> Self {
+        Self(number.0)
+    }
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Destination([redacted])")
+    }
+}
+
 /// A tenant's key for phone tokens: who does not have it cannot try numbers until a token fits.
 #[derive(Debug)]
 pub struct PhoneTokenKey(SecretBox<[u8; 32]>);

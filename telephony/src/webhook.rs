@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use http::{HeaderMap, Method};
 use voice_schemas::{
     CallId, EventId, TenantId,
-    events::call::{CallEvent, CallFact, CallRef, Carrier, Direction, Evidence},
+    events::call::{AgentLeg, CallEvent, CallFact, CallRef, Carrier, Direction, Dtmf, Evidence},
 };
 
 use crate::{
@@ -50,6 +50,8 @@ pub enum HookKind {
     Conference,
     /// Twilio: a call that wants instructions in the response.
     Voice,
+    /// Twilio: what was pressed in a gather; it wants instructions too.
+    Gather,
 }
 
 impl HookKind {
@@ -62,6 +64,7 @@ impl HookKind {
             (Carrier::Twilio, "amd") => Some(Self::Amd),
             (Carrier::Twilio, "conference") => Some(Self::Conference),
             (Carrier::Twilio, "voice") => Some(Self::Voice),
+            (Carrier::Twilio, "gather") => Some(Self::Gather),
             _ => None,
         }
     }
@@ -75,6 +78,7 @@ impl HookKind {
             Self::Amd => "amd",
             Self::Conference => "conference",
             Self::Voice => "voice",
+            Self::Gather => "gather",
         }
     }
 }
@@ -156,7 +160,12 @@ impl CarrierEvent {
             Carrier::Telnyx => "/ingest/telnyx",
             Carrier::Twilio => "/ingest/twilio",
         };
-        let stable_id = (self.at.is_none() && !matches!(self.fact, CallFact::Ended(_))).then(|| {
+        let stable_id = (self.at.is_none()
+            && !matches!(
+                self.fact,
+                CallFact::Ended(_) | CallFact::AgentLeg(AgentLeg::Ended(_))
+            ))
+        .then(|| {
             let (seconds, nanos) = self
                 .call
                 .call_id
@@ -195,6 +204,28 @@ impl CarrierEvent {
         }
         event
     }
+}
+
+/// What happened to the leg of an agent, in the words for legs; `None` where nobody needs to know.
+pub(crate) fn of_agent_leg(fact: CallFact) -> Option<CallFact> {
+    let leg = match fact {
+        CallFact::Initiated => AgentLeg::Initiated,
+        CallFact::Answered => AgentLeg::Answered,
+        CallFact::Bridged(_) => AgentLeg::Joined,
+        CallFact::Ended(ending) => AgentLeg::Ended(ending),
+        _ => return None,
+    };
+    Some(CallFact::AgentLeg(leg))
+}
+
+/// What may be said of `pressed`: the key that was asked for, or that it was not pressed.
+pub(crate) fn pressed(context: Option<&CallContext>, pressed: &str) -> Option<Dtmf> {
+    let key = context?.opt_out_key?;
+    let mut digits = String::new();
+    if pressed.chars().eq([key]) {
+        digits.push(key);
+    }
+    Some(Dtmf { digits })
 }
 
 /// The id of a call nobody gave a context, the same from every one of its events: a hash of what the carrier

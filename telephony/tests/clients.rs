@@ -218,6 +218,7 @@ async fn telnyx_is_asked_as_its_own_client_asks() {
     let client = telnyx_at(&server.base, PATIENT);
     let stream = ConnectStream {
         url: "wss://voice.example/media".to_owned(),
+        parameters: [("attempt".to_owned(), "7".to_owned())].into(),
         ..ConnectStream::default()
     };
     let request = OriginateRequest {

@@ -96,6 +96,7 @@ impl Dice {
             timeout_seconds: self.maybe(|dice| dice.0.u16(1..20)),
             finish_on_key: self.maybe(|_| '#'),
             action: self.maybe(Self::word),
+            ..Gather::default()
         };
         let step = json!({
             "verb": "gather", "prompts": steps, "input": if gather.speech { "dtmf speech" } else { "dtmf" },

@@ -182,7 +182,12 @@ fn row<'a>(kind: EventType, event: &'a wire::Event<'_>) -> Result<Row<'a>, Rejec
         | T::CallHeld
         | T::CallResumed
         | T::CallTransferred
-        | T::CallEnded => call_row(kind, &event.data),
+        | T::CallDtmf
+        | T::CallEnded
+        | T::AgentLegInitiated
+        | T::AgentLegAnswered
+        | T::AgentLegJoined
+        | T::AgentLegEnded => call_row(kind, &event.data),
         T::AttemptScheduled | T::AttemptSkipped | T::AttemptDialled | T::AttemptFinished => {
             attempt_row(&event.data)
         }
@@ -231,7 +236,7 @@ fn call_row<'a>(kind: EventType, data: &'a wire::Data<'_>) -> Result<Row<'a>, Re
         EventType::CallBridged | EventType::CallTransferred => {
             row.agent_kind = &data.bridge.as_ref().ok_or_else(|| missing("bridge"))?.agent_kind;
         }
-        EventType::CallEnded => {
+        EventType::CallEnded | EventType::AgentLegEnded => {
             let ending = data.ending.as_ref().ok_or_else(|| missing("ending"))?;
             row.outcome = &ending.outcome;
             row.hangup_by = &ending.hangup_by;
@@ -376,7 +381,7 @@ mod tests {
                 );
                 assert_eq!(rows.at.values()[0], at.timestamp_micros(), "{name}");
             };
-            if name.starts_with("call.") {
+            if name.starts_with("call.") || name.starts_with("agent.leg_") {
                 let event: CallEvent = serde_json::from_str(json).unwrap();
                 common(
                     event.id.0,

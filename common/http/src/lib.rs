@@ -32,6 +32,7 @@ mod client_address;
 mod context;
 mod events;
 mod extract;
+mod keys;
 mod ops;
 mod pointer;
 mod problem;
@@ -46,6 +47,7 @@ pub use events::{
     RequestPanicked, Route, Status,
 };
 pub use extract::{Json, Path, Query, RawBody};
+pub use keys::{ApiKey, KeyHolder, Keys};
 pub use ops::ops_router;
 pub use problem::{Code, FieldError, PROBLEM_BASE, PROBLEM_JSON, Problem};
 pub use serve::serve;

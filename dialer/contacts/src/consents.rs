@@ -1,6 +1,6 @@
 //! The ledger of consents: statements are added, never changed; the newest one counts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -10,15 +10,28 @@ use voice_postgres::{Error, Result, TenantTx};
 use voice_schemas::ContactId;
 
 use crate::{
-    ConsentStatus, ConsentType, Statement,
+    ConsentStatus, ConsentType, Statement, events,
     suppressions::{self, Reason, Scope},
 };
 
-/// Adds statements. One that is already there, to the letter, is not added again. Returns how many were new.
+/// Adds statements, with an event for each. One that is already there, to the letter, is not added again. Returns
+/// how many were new.
 ///
 /// # Errors
 /// When the database fails or a contact does not exist.
 pub async fn add(tx: &mut TenantTx, statements: &[(ContactId, Statement)]) -> Result<u64> {
+    let added = store(tx, statements).await?;
+    for (id, (contact, statement)) in &added {
+        events::consented(tx, *contact, statement, *id).await?;
+    }
+    Ok(u64::try_from(added.len()).unwrap_or(u64::MAX))
+}
+
+/// Adds statements and tells of none: an import tells of itself as a whole. Gives those that were new.
+pub(crate) async fn store<'a>(
+    tx: &mut TenantTx,
+    statements: &'a [(ContactId, Statement)],
+) -> Result<Vec<(Uuid, &'a (ContactId, Statement))>> {
     let ids: Vec<Uuid> = statements.iter().map(|_| Uuid::now_v7()).collect();
     let contacts: Vec<Uuid> = statements.iter().map(|(contact, _)| contact.0).collect();
     let each = |part: fn(&Statement) -> Option<&str>| -> Vec<Option<&str>> {
@@ -31,12 +44,12 @@ pub async fn add(tx: &mut TenantTx, statements: &[(ContactId, Statement)]) -> Re
         .iter()
         .map(|(_, statement)| Json(&statement.evidence))
         .collect();
-    let written = sqlx::query(
+    let written: Vec<Uuid> = sqlx::query_scalar(
         "INSERT INTO app.consents
              (tenant_id, id, contact_id, type, status, purpose, channel, source, evidence, captured_at, expires_at)
          SELECT $1, u.* FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
              $8::text[], $9::jsonb[], $10::timestamptz[], $11::timestamptz[]) AS u
-         ON CONFLICT ON CONSTRAINT consents_statement DO NOTHING",
+         ON CONFLICT ON CONSTRAINT consents_statement DO NOTHING RETURNING id",
     )
     .bind(tx.tenant().0)
     .bind(&ids)
@@ -49,9 +62,12 @@ pub async fn add(tx: &mut TenantTx, statements: &[(ContactId, Statement)]) -> Re
     .bind(&evidence)
     .bind(times(|statement| Some(statement.captured_at)))
     .bind(times(|statement| statement.expires_at))
-    .execute(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok(written.rows_affected())
+    let written: HashSet<Uuid> = written.into_iter().collect();
+    Ok(std::iter::zip(ids, statements)
+        .filter(|(id, _)| written.contains(id))
+        .collect())
 }
 
 /// Writes a withdrawal and, where it takes away the right to call (`marketing`, `data_storage`), suppresses all
@@ -83,13 +99,7 @@ pub async fn withdraw(
     if !matches!(kind, ConsentType::Marketing | ConsentType::DataStorage) {
         return Ok(0);
     }
-    let tokens: Vec<Uuid> =
-        sqlx::query_scalar("SELECT token FROM app.contact_phones WHERE tenant_id = $1 AND contact_id = $2")
-            .bind(tx.tenant().0)
-            .bind(contact.0)
-            .fetch_all(&mut **tx)
-            .await?;
-    suppressions::suppress(tx, &tokens, scope, Reason::Withdrawn, None, now).await
+    suppressions::suppress_person(tx, contact, None, scope, Reason::Withdrawn, now).await
 }
 
 /// What somebody last said about one type, as far as calls are concerned.

@@ -12,11 +12,14 @@ mod columns;
 pub mod consents;
 mod counters;
 mod error;
+mod events;
 pub mod file;
 pub mod import;
 pub mod lists;
 mod mask;
 mod phone;
+pub mod registers;
+pub mod relationships;
 mod statement;
 pub mod suppressions;
 

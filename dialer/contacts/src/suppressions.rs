@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use sqlx::Row as _;
 use uuid::Uuid;
 use voice_postgres::{Error, Result, TenantTx};
-use voice_schemas::CampaignId;
+use voice_schemas::{CampaignId, ContactId};
+
+use crate::events;
 
 /// How far a suppression reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,8 +115,8 @@ impl Suppression {
     }
 }
 
-/// Suppresses these tokens from now on. One that already is stays so for the longer of both times, and keeps
-/// its reason while it is in force. Returns how many rows were written.
+/// Suppresses these tokens from now on, with an event about those that were not. One that already is stays so for
+/// the longer of both times, and keeps its reason while it is in force. Returns how many rows were written.
 ///
 /// # Errors
 /// When the database fails.
@@ -126,20 +128,61 @@ pub async fn suppress(
     expires_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Result<u64> {
+    suppress_for(tx, tokens, None, scope, reason, expires_at, now).await
+}
+
+/// Suppresses all numbers of a person, as [`suppress`] does: whoever objects, objects to being called, not to one
+/// of their telephones. `also` is suppressed with them, should it not be theirs any more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn suppress_person(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    also: Option<Uuid>,
+    scope: Scope,
+    reason: Reason,
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    let mut tokens: Vec<Uuid> =
+        sqlx::query_scalar("SELECT token FROM app.contact_phones WHERE tenant_id = $1 AND contact_id = $2")
+            .bind(tx.tenant().0)
+            .bind(contact.0)
+            .fetch_all(&mut **tx)
+            .await?;
+    tokens.extend(also);
+    suppress_for(tx, &tokens, Some(contact), scope, reason, None, now).await
+}
+
+pub(crate) async fn suppress_for(
+    tx: &mut TenantTx,
+    tokens: &[Uuid],
+    contact: Option<ContactId>,
+    reach: Scope,
+    reason: Reason,
+    expires_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<u64> {
     let tenant = tx.tenant().0;
-    let (scope, scope_id) = scope.parts();
+    let (scope, scope_id) = reach.parts();
     // In the order of tokens, so that two processes cannot wait for each other.
     let mut tokens = tokens.to_vec();
     tokens.sort_unstable();
     tokens.dedup();
     let ids: Vec<Uuid> = tokens.iter().map(|_| Uuid::now_v7()).collect();
-    let written = sqlx::query(
+    // What was in force before is read by the same statement, so as it was before it.
+    let written: Vec<(Uuid, bool)> = sqlx::query_as(
         "INSERT INTO app.suppressions AS s (tenant_id, id, token, scope, scope_id, reason, expires_at)
          SELECT $1, u.id, u.token, $4, $5, $6, $7 FROM unnest($2::uuid[], $3::uuid[]) AS u (id, token)
          ON CONFLICT ON CONSTRAINT suppressions_token DO UPDATE SET
              reason = CASE WHEN s.expires_at <= $8 THEN excluded.reason ELSE s.reason END,
              expires_at = CASE WHEN s.expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL
-                               ELSE greatest(s.expires_at, excluded.expires_at) END",
+                               ELSE greatest(s.expires_at, excluded.expires_at) END
+         RETURNING s.token,
+             NOT EXISTS (SELECT FROM app.suppressions b
+                         WHERE b.tenant_id = $1 AND b.token = s.token AND b.scope = $4
+                           AND b.scope_id IS NOT DISTINCT FROM $5
+                           AND (b.expires_at IS NULL OR b.expires_at > $8))",
     )
     .bind(tenant)
     .bind(&ids)
@@ -149,9 +192,15 @@ pub async fn suppress(
     .bind(reason.as_str())
     .bind(expires_at)
     .bind(now)
-    .execute(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok(written.rows_affected())
+    let mut fresh: Vec<Uuid> = written
+        .iter()
+        .filter_map(|(token, fresh)| fresh.then_some(*token))
+        .collect();
+    fresh.sort_unstable();
+    events::suppressed(tx, &fresh, contact, reach, reason, expires_at, now).await?;
+    Ok(u64::try_from(written.len()).unwrap_or(u64::MAX))
 }
 
 /// Every suppression of these tokens that is in force at `now`, of all scopes: one query for a whole batch of

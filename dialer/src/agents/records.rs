@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use uuid::Uuid;
 use voice_postgres::{Result, TenantTx, outbox::OutboxRecord};
 use voice_schemas::{
-    AgentId, AttemptId, CallId, CampaignId, Envelope, EventId,
+    AgentId, AttemptId, CallId, CampaignId, Envelope, EventId, ProviderAccountId,
     events::{
         agent::{AgentData, AgentStatus},
         call::AgentKind,
@@ -16,7 +16,7 @@ use voice_schemas::{
 };
 
 use super::{AgentState, Change, Input, Refused, Reservation};
-use crate::{attempts::small, campaigns::SOURCE};
+use crate::{attempts::small, campaigns::SOURCE, outbox};
 
 /// An agent and where they stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +27,34 @@ pub struct AgentRow {
     pub kind: AgentKind,
     /// How long they have to finish up after a call.
     pub wrap: TimeDelta,
+    /// How a call reaches them.
+    pub reach: Reach,
     /// Where they stand.
     pub state: AgentState,
+}
+
+/// How a call reaches an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// They come into their room by themselves, at every account.
+    Open,
+    /// Their leg is not in the room.
+    Nowhere,
+    /// Their leg is in the room, at this account: only calls of it can be put there.
+    At(ProviderAccountId),
+}
+
+impl AgentRow {
+    /// Whether a call of this account may be given to them at `now`.
+    #[must_use]
+    pub fn takes(&self, account: Option<ProviderAccountId>, now: DateTime<Utc>) -> bool {
+        let reached = match self.reach {
+            Reach::Open => true,
+            Reach::Nowhere => false,
+            Reach::At(at) => account.is_none_or(|account| account == at),
+        };
+        reached && self.state.is_free(now)
+    }
 }
 
 /// What became of an input.
@@ -42,8 +68,9 @@ pub struct Applied {
 
 const AGENT: &str = "SELECT a.id, a.kind, a.wrap_seconds, s.status, s.reason, s.since, s.available_since, s.epoch,
            s.campaign_id, s.shard, s.lease_until, s.reserved_for, s.reservation_token, s.reserved_until, s.call_id,
-           s.wrap_until, s.next_status
-    FROM app.agent_states s JOIN app.agents a ON a.tenant_id = s.tenant_id AND a.id = s.agent_id";
+           s.wrap_until, s.next_status, a.address IS NULL AS open, l.account_id AS leg_account
+    FROM app.agent_states s JOIN app.agents a ON a.tenant_id = s.tenant_id AND a.id = s.agent_id
+    LEFT JOIN app.agent_legs l ON l.tenant_id = s.tenant_id AND l.agent_id = s.agent_id AND l.state = 'joined'";
 
 /// Creates an agent, or changes nothing when there is one with this id. Their state is offline.
 ///
@@ -138,7 +165,7 @@ pub async fn apply(
         .filter_map(|(agent, dirty)| dirty.then_some(agent))
         .collect();
     write(tx, &dirty).await?;
-    tell(tx, &events).await?;
+    outbox::tell(tx, &events).await?;
     Ok(applied)
 }
 
@@ -201,35 +228,6 @@ async fn write(tx: &mut TenantTx, agents: &[&AgentRow]) -> Result<()> {
     Ok(())
 }
 
-/// Many events in one statement.
-async fn tell(tx: &mut TenantTx, events: &[OutboxRecord]) -> Result<()> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    let tenant = serde_json::json!({ "tenant": tx.tenant().0 }).to_string();
-    sqlx::query(
-        "INSERT INTO app.outbox (tenant_id, topic, key, type, payload, headers)
-         SELECT $1, u.topic, u.key, u.type, u.payload::json, $2::jsonb
-         FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) WITH ORDINALITY
-              AS u(topic, key, type, payload, position)
-         ORDER BY u.position",
-    )
-    .bind(tx.tenant().0)
-    .bind(tenant)
-    .bind(events.iter().map(|event| event.topic).collect::<Vec<_>>())
-    .bind(events.iter().map(|event| event.key.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>())
-    .bind(
-        events
-            .iter()
-            .map(|event| event.payload.as_deref().map(serde_json::value::RawValue::get))
-            .collect::<Vec<_>>(),
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
 fn read(row: &sqlx::postgres::PgRow) -> Result<AgentRow> {
     let unreadable = |column| voice_postgres::Error::Unreadable { column };
     let status = |word: &str| AgentStatus::parse(word).ok_or(unreadable("agent_states.status"));
@@ -248,6 +246,14 @@ fn read(row: &sqlx::postgres::PgRow) -> Result<AgentRow> {
         id: AgentId(row.try_get("id")?),
         kind: AgentKind::parse(row.try_get("kind")?).ok_or(unreadable("agents.kind"))?,
         wrap: TimeDelta::seconds(row.try_get::<i32, _>("wrap_seconds")?.into()),
+        reach: match (
+            row.try_get("open")?,
+            row.try_get::<Option<Uuid>, _>("leg_account")?,
+        ) {
+            (true, _) => Reach::Open,
+            (false, None) => Reach::Nowhere,
+            (false, Some(account)) => Reach::At(ProviderAccountId(account)),
+        },
         state: AgentState {
             status: status(row.try_get("status")?)?,
             reason: row.try_get("reason")?,

@@ -72,8 +72,19 @@ pub enum Input {
     Reserve {
         /// For this attempt.
         attempt: AttemptId,
+        /// By this campaign and shard: nobody else's agents are taken.
+        by: (CampaignId, u16),
         /// Until then.
         until: DateTime<Utc>,
+    },
+    /// They are to work for another campaign or shard from now on.
+    Lend {
+        /// The change they were in when it was decided; whatever happened since comes first.
+        epoch: u64,
+        /// The campaign and shard that gives them away.
+        from: (CampaignId, u16),
+        /// The one that gets them.
+        to: (CampaignId, u16),
     },
     /// The place is given back.
     Release {
@@ -134,6 +145,9 @@ pub enum Refused {
     /// The reservation was given to another attempt since.
     #[error("the reservation is not the current one")]
     Stale,
+    /// They work for somebody else by now.
+    #[error("the agent works for another campaign or shard")]
+    Elsewhere,
     /// That status is not the agent's to choose.
     #[error("an agent cannot choose to be {0}")]
     NotTheirs(AgentStatus),
@@ -147,6 +161,7 @@ impl Refused {
             Self::Status(_) => "status",
             Self::NoLease => "no_lease",
             Self::Stale => "stale",
+            Self::Elsewhere => "elsewhere",
             Self::NotTheirs(_) => "not_theirs",
         }
     }
@@ -213,7 +228,23 @@ impl AgentState {
                 Ok(None)
             }
             Input::Choose { status, reason } => self.choose(status, reason, now),
-            Input::Reserve { attempt, until } => self.reserve(attempt, until, now),
+            Input::Reserve { attempt, by, until } => {
+                if self.works_for != Some(by) {
+                    return Err(Refused::Elsewhere);
+                }
+                self.reserve(attempt, until, now)
+            }
+            Input::Lend { epoch, from, to } => {
+                if self.works_for != Some(from) {
+                    return Err(Refused::Elsewhere);
+                }
+                if self.epoch != epoch || self.status != AgentStatus::Available {
+                    return Err(Refused::Stale);
+                }
+                // They stay as idle as they were.
+                self.works_for = Some(to);
+                Ok(None)
+            }
             Input::Release { token } => {
                 self.held(token)?;
                 Ok(Some(self.rest(EventType::AgentStatusChanged, "released", now)))

@@ -99,6 +99,8 @@ pub struct Line {
     pub bridged: Option<(DateTime<Utc>, AgentKind)>,
     /// A person answered and nobody was there for them.
     pub abandoned: bool,
+    /// They pressed the key that ends all calls to them.
+    pub opted_out: Option<DateTime<Utc>>,
     /// The agent it was given to.
     pub agent: Option<AgentId>,
     /// How it ended.
@@ -116,6 +118,8 @@ pub enum News {
     Verdict,
     /// Somebody was connected.
     Bridged,
+    /// A key was pressed: the one that ends all calls, or (empty) a question ran out.
+    Key(Option<char>),
     /// It is over.
     Ended,
     /// It was over already, and now it came to something else: the carrier itself says how it ended, or a
@@ -150,6 +154,7 @@ impl Line {
             amd: None,
             bridged: None,
             abandoned: false,
+            opted_out: None,
             agent: None,
             end: None,
         }
@@ -167,9 +172,9 @@ impl Line {
         let was = self.class();
         let news = self.hear_fact(event);
         // A fact that arrives after the end can still change what the end means: somebody was talked to.
-        match was {
-            None => news,
-            Some(was) => (self.class() != Some(was)).then_some(News::EndedOtherwise),
+        match (was, news) {
+            (None, _) | (_, Some(News::Key(_))) => news,
+            (Some(was), _) => (self.class() != Some(was)).then_some(News::EndedOtherwise),
         }
     }
 
@@ -197,6 +202,7 @@ impl Line {
                 }
                 fresh.then_some(News::Bridged)
             }
+            EventType::CallDtmf => Some(News::Key(event.data.dtmf.as_ref()?.digits.chars().next())),
             _ => {
                 let moved = self.phase < Phase::Placed;
                 if moved {
@@ -205,6 +211,13 @@ impl Line {
                 moved.then_some(News::Placed)
             }
         }
+    }
+
+    /// They pressed the key; true the first time.
+    pub fn opt_out(&mut self, at: DateTime<Utc>) -> bool {
+        let first = self.opted_out.is_none();
+        self.opted_out.get_or_insert(at);
+        first
     }
 
     /// The carrier has taken it on.
@@ -247,6 +260,9 @@ impl Line {
     #[must_use]
     pub fn class(&self) -> Option<Class> {
         let end = self.end.as_ref()?;
+        if self.opted_out.is_some() {
+            return Some(Class::OptedOut);
+        }
         Some(Class::of(
             end.ending.outcome,
             self.answered_by(),
@@ -271,7 +287,7 @@ mod tests {
     use proptest::prelude::*;
     use voice_schemas::{
         TenantId,
-        events::call::{Bridge, CallFact, CallOutcome, CallRef, Direction, Evidence, HangupBy},
+        events::call::{Bridge, CallFact, CallOutcome, CallRef, Direction, Dtmf, Evidence, HangupBy},
     };
 
     use super::*;
@@ -373,6 +389,29 @@ mod tests {
         );
         assert_eq!(line.hear(&event(ended(CallOutcome::NoAnswer, false), 70)), None);
         assert_eq!(line.class(), Some(Class::Busy));
+    }
+
+    #[test]
+    fn whoever_presses_the_key_has_opted_out_whatever_else_is_told_and_when() {
+        let key = |digits: &str| {
+            CallFact::Dtmf(Dtmf {
+                digits: digits.to_owned(),
+            })
+        };
+        for seconds in [40, 99] {
+            let mut line = line();
+            for told in story() {
+                line.hear(&told);
+            }
+            assert_eq!(line.hear(&event(key(""), 95)), Some(News::Key(None)));
+            assert_eq!(line.class(), Some(Class::Reached));
+            let pressed = event(key("9"), seconds);
+            assert_eq!(line.hear(&pressed), Some(News::Key(Some('9'))));
+            assert!(line.opt_out(pressed.time));
+            assert!(!line.opt_out(at(100)), "once");
+            assert_eq!(line.class(), Some(Class::OptedOut));
+            assert_eq!(line.opted_out, Some(pressed.time));
+        }
     }
 
     proptest! {

@@ -67,6 +67,7 @@ impl Concluded {
             Next::Done => "completed",
             Next::Exhausted => "exhausted",
             Next::Hopeless => "failed",
+            Next::Never => "suppressed",
         }
     }
 }
@@ -100,11 +101,11 @@ pub async fn apply_progress(tx: &mut TenantTx, lines: &[&Line]) -> Result<()> {
              bridged_at = coalesce(a.bridged_at, u.bridged_at),
              agent_kind = coalesce(a.agent_kind, u.agent_kind),
              agent_id = coalesce(u.agent_id, a.agent_id),
-             abandoned = a.abandoned OR u.abandoned
+             abandoned = a.abandoned OR u.abandoned, opted_out_at = coalesce(a.opted_out_at, u.opted_out_at)
          FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::timestamptz[],
-                     $9::text[], $10::uuid[], $11::bool[])
+                     $9::text[], $10::uuid[], $11::bool[], $14::timestamptz[])
               AS u(id, state, carrier, carrier_call_id, answered_at, answered_by, bridged_at, agent_kind, agent_id,
-                   abandoned)
+                   abandoned, opted_out_at)
          WHERE a.tenant_id = $1 AND a.id = u.id AND a.id BETWEEN $12 AND $13 AND a.state <> 'finished'",
     )
     .bind(tx.tenant().0)
@@ -120,6 +121,7 @@ pub async fn apply_progress(tx: &mut TenantTx, lines: &[&Line]) -> Result<()> {
     .bind(lines.iter().map(|line| line.abandoned).collect::<Vec<_>>())
     .bind(least)
     .bind(most)
+    .bind(column(lines, |line| line.opted_out))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -150,11 +152,12 @@ pub async fn apply_ends(tx: &mut TenantTx, ends: &[Concluded], now: DateTime<Utc
              bridged_at = coalesce(a.bridged_at, u.bridged_at),
              agent_kind = coalesce(a.agent_kind, u.agent_kind),
              agent_id = coalesce(u.agent_id, a.agent_id),
-             abandoned = u.abandoned
+             abandoned = u.abandoned, opted_out_at = coalesce(a.opted_out_at, u.opted_out_at)
          FROM unnest($2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::bool[], $7::text[], $8::text[],
-                     $9::timestamptz[], $10::text[], $11::timestamptz[], $12::text[], $13::uuid[], $14::bool[])
+                     $9::timestamptz[], $10::text[], $11::timestamptz[], $12::text[], $13::uuid[], $14::bool[],
+                     $17::timestamptz[])
               AS u(id, outcome, class, ended_at, concluded, carrier, carrier_call_id, answered_at, answered_by,
-                   bridged_at, agent_kind, agent_id, abandoned)
+                   bridged_at, agent_kind, agent_id, abandoned, opted_out_at)
               JOIN before ON before.id = u.id
          WHERE a.tenant_id = $1 AND a.id = u.id AND a.id BETWEEN $15 AND $16
            AND (a.state <> 'finished' OR a.class IS DISTINCT FROM u.class
@@ -184,6 +187,7 @@ pub async fn apply_ends(tx: &mut TenantTx, ends: &[Concluded], now: DateTime<Utc
     .bind(lines.iter().map(|line| line.abandoned).collect::<Vec<_>>())
     .bind(least)
     .bind(most)
+    .bind(column(&lines, |line| line.opted_out))
     .fetch_all(&mut **tx)
     .await?;
     let mut applied = Applied::default();
@@ -279,15 +283,20 @@ async fn release_contacts(tx: &mut TenantTx, ends: &[&Concluded], now: DateTime<
     Ok(())
 }
 
-/// A contact that turns out to have been talked to is not called again, unless it is being called already.
+/// A contact that turns out to have been talked to, or to want no calls, is not called again, unless it is being
+/// called already.
 async fn settle_contacts(tx: &mut TenantTx, ends: &[&Concluded]) -> Result<()> {
-    let reached: Vec<_> = ends.iter().filter(|end| end.next == Next::Done).collect();
+    let reached: Vec<_> = ends
+        .iter()
+        .filter(|end| matches!(end.next, Next::Done | Next::Never))
+        .collect();
     if reached.is_empty() {
         return Ok(());
     }
     sqlx::query(
-        "UPDATE app.campaign_contacts c SET state = 'completed', last_outcome = 'reached'
-         FROM unnest($2::uuid[], $3::uuid[], $4::smallint[]) AS u(campaign_id, contact_id, number)
+        "UPDATE app.campaign_contacts c SET state = u.state, last_outcome = u.class
+         FROM unnest($2::uuid[], $3::uuid[], $4::smallint[], $5::text[], $6::text[])
+              AS u(campaign_id, contact_id, number, state, class)
          WHERE c.tenant_id = $1 AND c.campaign_id = u.campaign_id AND c.contact_id = u.contact_id
            AND c.attempts_made = u.number AND c.state IN ('ready', 'exhausted')",
     )
@@ -298,6 +307,13 @@ async fn settle_contacts(tx: &mut TenantTx, ends: &[&Concluded]) -> Result<()> {
         reached
             .iter()
             .map(|end| small(end.line.number))
+            .collect::<Vec<_>>(),
+    )
+    .bind(reached.iter().map(|end| end.state()).collect::<Vec<_>>())
+    .bind(
+        reached
+            .iter()
+            .map(|end| end.line.class().map(Class::as_str))
             .collect::<Vec<_>>(),
     )
     .execute(&mut **tx)
@@ -377,7 +393,7 @@ async fn count_answers(tx: &mut TenantTx, ends: &[&Concluded]) -> Result<()> {
 
 const LINE: &str = "SELECT a.id, a.campaign_id, a.shard, a.contact_id, a.call_id, a.number, a.phone_token, a.account_id,
            a.caller_number_id, a.state, a.carrier, a.carrier_call_id, a.claimed_at, a.answered_at, a.answered_by,
-           a.bridged_at, a.agent_kind, a.agent_id, a.abandoned, a.ended_at, a.outcome, a.concluded,
+           a.bridged_at, a.agent_kind, a.agent_id, a.abandoned, a.opted_out_at, a.ended_at, a.outcome, a.concluded,
            coalesce(c.tries, '{}')::text AS tries
     FROM app.attempts a LEFT JOIN app.campaign_contacts c
       ON c.tenant_id = a.tenant_id AND c.campaign_id = a.campaign_id AND c.contact_id = a.contact_id";
@@ -456,6 +472,7 @@ fn read(row: &sqlx::postgres::PgRow) -> Result<(CampaignId, u16, Line)> {
         .zip(word("agent_kind")?.as_deref().and_then(AgentKind::parse));
     line.agent = row.try_get::<Option<Uuid>, _>("agent_id")?.map(AgentId);
     line.abandoned = row.try_get("abandoned")?;
+    line.opted_out = row.try_get("opted_out_at")?;
     if let Some((outcome, at)) = word("outcome")?
         .as_deref()
         .and_then(CallOutcome::parse)

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use uuid::Uuid;
+use voice_contacts::suppressions::Scope;
 use voice_postgres::{Result, TenantTx};
 use voice_schemas::{CampaignId, ProviderAccountId, TenantId, events::campaign::CampaignStatus};
 use voice_telephony::PhoneNumber;
@@ -130,6 +131,12 @@ pub struct Campaign {
     pub safe_harbour_url: Option<String>,
     /// The key that ends all calls to the number.
     pub opt_out_key: char,
+    /// Whose calls it ends.
+    pub opt_out_scope: Scope,
+    /// What whoever pressed it hears.
+    pub opt_out_url: Option<String>,
+    /// How long an agent may look at a contact.
+    pub preview: TimeDelta,
     /// Where the audio of AI agents goes.
     pub ai_stream_url: Option<String>,
     /// What the call is, to the law.
@@ -168,7 +175,7 @@ pub async fn load(tx: &mut TenantTx, id: CampaignId) -> Result<Option<Campaign>>
     let row = sqlx::query(
         "SELECT c.company_id, c.name, c.status, c.dialling_mode, c.shadow, c.shards, c.max_concurrent, c.power_ratio,
                 c.abandon_target, c.ring_seconds, c.max_call_seconds, c.amd, c.amd_certainty, c.voicemail_url,
-                c.safe_harbour_url, c.opt_out_key, c.ai_stream_url, c.ai_overflow, c.purpose, c.record,
+                c.safe_harbour_url, c.opt_out_key, c.opt_out_scope, c.opt_out_url, c.preview_seconds, c.ai_stream_url, c.ai_overflow, c.purpose, c.record,
                 c.caller_pool_id, c.declarations, c.calendar_id, c.retry_policy_id, c.end_at, c.epoch, c.version, c.timezone
          FROM app.campaigns c WHERE c.tenant_id = $1 AND c.id = $2",
     )
@@ -228,6 +235,12 @@ pub async fn load(tx: &mut TenantTx, id: CampaignId) -> Result<Option<Campaign>>
             .chars()
             .next()
             .unwrap_or('9'),
+        opt_out_scope: match (row.try_get("opt_out_scope")?, row.try_get("company_id")?) {
+            ("company", Some(company)) => Scope::Company(company),
+            _ => Scope::Tenant,
+        },
+        opt_out_url: row.try_get("opt_out_url")?,
+        preview: seconds("preview_seconds")?,
         ai_stream_url: row.try_get("ai_stream_url")?,
         purpose: row.try_get("purpose")?,
         record: row.try_get("record")?,

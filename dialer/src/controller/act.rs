@@ -8,25 +8,22 @@ use voice_schemas::{
     AgentId, AttemptId, CallId,
     events::{
         agent::AgentStatus,
-        call::{AgentKind, CallFact, CallOutcome, CallRef, Direction, Ending, Evidence},
+        call::{AgentKind, CallOutcome},
     },
-    topics,
 };
-use voice_telemetry::Metrics;
-use voice_telephony::{CallContext, Conference, ConnectStream, Gather, Instruction, Prompt};
 
 use super::{
     hear::concluded,
-    shard::{Handled, Held},
+    say::{LONGEST_MESSAGE, Say, ask, command},
+    shard::{Handled, Held, Shard},
     worker::{Deps, ShardKey, Worker},
 };
 use crate::{
     agents::{self, AgentRow, Input},
     answer::{self, Action},
     attempts::{Line as Attempt, Phase},
-    campaigns::{self, Campaign, Mode, SOURCE},
-    events::{ANSWERS, Answer, CommandRefused, Postponed},
-    shards,
+    campaigns::{self, Mode},
+    events::{ANSWERS, Answer, Postponed},
 };
 
 /// Between two questions about one call.
@@ -62,7 +59,8 @@ impl Worker {
                 .map(|(attempt, _)| *attempt)
                 .collect();
             for attempt in due {
-                let mut staff = shard.staff(now);
+                let account = shard.lines.get(&attempt).and_then(|held| held.line.account);
+                let mut staff = shard.staff(account, now);
                 // Those reserved in this round are not free any more.
                 staff.free_people = staff
                     .free_people
@@ -70,6 +68,9 @@ impl Worker {
                 let Some(call) = shard.lines.get(&attempt).and_then(Held::answered) else {
                     continue;
                 };
+                // In preview the agent who asked for the call is waiting for it.
+                let holder = shard.holder(attempt);
+                staff.free_people = staff.free_people.max(usize::from(holder.is_some()));
                 let action = answer::decide(&shard.campaign.answers, &call, staff, now);
                 let taken: HashSet<AgentId> = reserve.iter().map(|(.., agent)| *agent).collect();
                 let told = match action {
@@ -84,8 +85,9 @@ impl Worker {
                         continue;
                     }
                     Action::Person => {
-                        let agent = shard.longest_idle_but(&taken, now);
-                        if let Some(agent) = agent {
+                        if let Some(place) = holder {
+                            connect(&self.deps, *key, shard, attempt, place, now);
+                        } else if let Some(agent) = shard.longest_idle_but(&taken, account, now) {
                             reserve.push((*key, attempt, agent));
                         }
                         continue;
@@ -132,22 +134,24 @@ impl Worker {
                     }
                 };
                 metrics.counter(&ANSWERS).inc(told);
+                let say = match action {
+                    Action::Ai => Say::Ai,
+                    Action::LeaveMessage => Say::Voicemail,
+                    Action::SafeHarbour => Say::SafeHarbour,
+                    _ => Say::HangUp,
+                };
                 if let Some(held) = shard.lines.get_mut(&attempt) {
                     held.dirty = true;
-                    command(&self.deps, *key, &shard.campaign, &held.line, action);
+                    held.closing = say.is_message().then_some(now + LONGEST_MESSAGE);
+                    command(&self.deps, *key, &shard.campaign, &held.line, say);
                 }
             }
         }
-        self.reserve(reserve, now, &metrics).await;
+        self.reserve(reserve, now).await;
     }
 
     /// Reserves people for calls; whoever was taken meanwhile is not given a call, and the call is decided again.
-    async fn reserve(
-        &mut self,
-        wanted: Vec<(ShardKey, AttemptId, AgentId)>,
-        now: DateTime<Utc>,
-        metrics: &Metrics,
-    ) {
+    async fn reserve(&mut self, wanted: Vec<(ShardKey, AttemptId, AgentId)>, now: DateTime<Utc>) {
         let until = now + TimeDelta::milliseconds(self.deps.config.reservation_ms);
         let mut tenants: Vec<_> = wanted.iter().map(|((tenant, ..), ..)| *tenant).collect();
         tenants.dedup();
@@ -155,11 +159,12 @@ impl Worker {
             let inputs: Vec<(AgentId, Input)> = wanted
                 .iter()
                 .filter(|((owner, ..), ..)| *owner == tenant)
-                .map(|(_, attempt, agent)| {
+                .map(|((_, campaign, shard), attempt, agent)| {
                     (
                         *agent,
                         Input::Reserve {
                             attempt: *attempt,
+                            by: (*campaign, *shard),
                             until,
                         },
                     )
@@ -196,14 +201,18 @@ impl Worker {
                     .filter(|held| held.attempt == *attempt)
                     .map(|held| held.token);
                 let Some(token) = token else { continue };
-                shard.tell_ringing(*attempt, Ended::Person, now);
-                shard.tell(*attempt, Event::Connected, now);
-                if let Some(held) = shard.lines.get_mut(attempt) {
-                    held.handled = Some(Handled::Person(*agent, token));
-                    held.line.agent = Some(*agent);
-                    held.dirty = true;
-                    metrics.counter(&ANSWERS).inc(Answer::Person);
-                    command(&self.deps, *key, &shard.campaign, &held.line, Action::Person);
+                connect(&self.deps, *key, shard, *attempt, (*agent, token), now);
+            }
+        }
+    }
+
+    /// Ends calls whose message must be over by now, though nobody said so.
+    pub(super) fn close_the_silent(&mut self, now: DateTime<Utc>) {
+        for (key, shard) in &mut self.shards {
+            for held in shard.lines.values_mut() {
+                if held.closing.is_some_and(|at| at <= now) {
+                    held.closing = Some(now + LONGEST_MESSAGE);
+                    command(&self.deps, *key, &shard.campaign, &held.line, Say::HangUp);
                 }
             }
         }
@@ -302,6 +311,26 @@ impl Worker {
     }
 }
 
+/// The person who is reserved for the call gets it.
+fn connect(
+    deps: &Deps,
+    key: ShardKey,
+    shard: &mut Shard,
+    attempt: AttemptId,
+    (agent, token): (AgentId, u64),
+    now: DateTime<Utc>,
+) {
+    shard.tell_ringing(attempt, Ended::Person, now);
+    shard.tell(attempt, Event::Connected, now);
+    if let Some(held) = shard.lines.get_mut(&attempt) {
+        held.handled = Some(Handled::Person(agent, token));
+        held.line.agent = Some(agent);
+        held.dirty = true;
+        deps.metrics.counter(&ANSWERS).inc(Answer::Person);
+        command(deps, key, &shard.campaign, &held.line, Say::Person);
+    }
+}
+
 /// Whether an answered line needs a decision now.
 fn undecided(held: &Held, now: DateTime<Utc>) -> bool {
     held.line.answered_at.is_some()
@@ -358,154 +387,4 @@ fn repairs<'a>(
         }
     }
     inputs
-}
-
-/// Tells the carrier what to do with an answered call, beside the loop: it must not wait for a carrier.
-fn command(deps: &Deps, key: ShardKey, campaign: &Campaign, line: &Attempt, action: Action) {
-    let Some((_, id)) = line.carrier.clone() else {
-        return;
-    };
-    let Some(account) = line.account else { return };
-    let found = crate::app::lines(&deps.lines).get(&(key.0, account)).cloned();
-    let Some(way) = found else { return };
-    let context = deps.context.seal(&context(key, line));
-    let hang_up = vec![Instruction::Hangup];
-    let instructions = match action {
-        Action::Person => {
-            let room = line.agent.map_or_else(|| line.call.0, |agent| agent.0);
-            let mut conference = Conference::new(format!("agent-{room}"));
-            conference.label = Some("customer:human".to_owned());
-            vec![Instruction::Conference(
-                conference.reporting_to(&way.hooks, &context),
-            )]
-        }
-        Action::Ai => stream(campaign, line).into_iter().collect(),
-        Action::LeaveMessage => match &campaign.voicemail_url {
-            Some(url) => vec![
-                Instruction::Prompt(Prompt::Play { url: url.clone() }),
-                Instruction::Hangup,
-            ],
-            None => hang_up,
-        },
-        Action::SafeHarbour => match &campaign.safe_harbour_url {
-            Some(url) => vec![
-                Instruction::Gather(Gather {
-                    prompts: vec![Prompt::Play { url: url.clone() }],
-                    digits: Some(1),
-                    timeout_seconds: Some(5),
-                    ..Gather::default()
-                }),
-                Instruction::Hangup,
-            ],
-            None => hang_up,
-        },
-        _ => hang_up,
-    };
-    let name = instructions.first().map_or("none", Instruction::name);
-    tokio::spawn(async move {
-        if let Err(error) = way.client.answer(&id, &instructions).await {
-            CommandRefused {
-                command: name,
-                error: &error,
-            }
-            .emit();
-        }
-    });
-}
-
-/// Where the audio of an AI agent goes.
-pub(super) fn stream(campaign: &Campaign, line: &Attempt) -> Option<Instruction> {
-    let url = campaign.ai_stream_url.clone()?;
-    Some(Instruction::ConnectStream(ConnectStream {
-        url,
-        name: None,
-        parameters: [
-            ("attempt_id".to_owned(), line.attempt.0.to_string()),
-            ("call_id".to_owned(), line.call.0.to_string()),
-        ]
-        .into(),
-    }))
-}
-
-/// What comes back with every webhook of the call.
-pub(super) fn context(key: ShardKey, line: &Attempt) -> CallContext {
-    let (tenant, campaign, shard) = key;
-    CallContext {
-        campaign: Some((campaign, shard)),
-        attempt: Some(line.attempt),
-        contact: Some(line.contact),
-        agent: line.agent,
-        phone_token: Some(line.phone_token.simple().to_string()),
-        ..CallContext::new(tenant, line.call, Direction::Outbound)
-    }
-}
-
-/// Asks the carrier where a call stands. Its end, when it has one, goes to `calls.events` like any other: the whole
-/// platform learns it from there, this worker included.
-fn ask(deps: &Deps, key: ShardKey, line: &Attempt, now: DateTime<Utc>) {
-    let Some((carrier, id)) = line.carrier.clone() else {
-        return;
-    };
-    let Some(account) = line.account else { return };
-    let found = crate::app::lines(&deps.lines).get(&(key.0, account)).cloned();
-    let Some(way) = found else { return };
-    let (deps, line) = (deps.clone(), line.clone());
-    tokio::spawn(async move {
-        let snapshot = match way.client.lookup(&id).await {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                CommandRefused {
-                    command: "lookup",
-                    error: &error,
-                }
-                .emit();
-                return;
-            }
-        };
-        let Some(ending) = snapshot.ending else { return };
-        let (tenant, campaign, shard) = key;
-        let call = CallRef {
-            call_id: line.call,
-            direction: Direction::Outbound,
-            carrier,
-            carrier_call_id: id,
-            campaign_id: Some(campaign),
-            shard: Some(shard),
-            attempt_id: Some(line.attempt),
-            contact_id: Some(line.contact),
-            queue_id: None,
-            agent_id: line.agent,
-            phone_token: Some(line.phone_token.simple().to_string()),
-        };
-        let evidence = Evidence {
-            carrier_event: "lookup".to_owned(),
-            dedupe_key: "dialer".to_owned(),
-            sequence: None,
-            received_at: now,
-        };
-        let ended = CallFact::Ended(Ending {
-            reconciled: true,
-            ..ending
-        });
-        let at = snapshot.ended_at.unwrap_or(now);
-        let event = ended.into_event(tenant, SOURCE, at, call, evidence);
-        let Ok(payload) = serde_json::to_vec(&event) else {
-            return;
-        };
-        let record = voice_kafka::OutboundRecord {
-            topic: deps.kafka.topic(&topics::CALLS),
-            key: shards::key(campaign, shard).into_bytes(),
-            payload,
-            headers: Vec::new(),
-        };
-        // Asked again in a minute should it not arrive.
-        if let Err(error) = deps.producer.send(&record).await {
-            Postponed {
-                work: "telling of an end the carrier was asked for",
-                kind: error.kind(),
-                error: &error,
-            }
-            .emit();
-        }
-    });
 }

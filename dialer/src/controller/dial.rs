@@ -7,11 +7,11 @@ use voice_kafka::OutboundRecord;
 use voice_resilience::State;
 use voice_schemas::{EventType, ProviderAccountId, TenantId, events::call::Carrier};
 use voice_telemetry::Metrics;
-use voice_telephony::{AmdMode, Instruction, OriginateRequest, Prompt};
+use voice_telephony::{AmdMode, CallContext, Instruction, OriginateRequest, Prompt};
 
 use super::{
-    act::{context, stream},
     flush::event,
+    say::{context, stream},
     shard::Held,
     worker::{Deps, Reply, ShardKey, Worker},
 };
@@ -48,7 +48,7 @@ impl Worker {
                 continue;
             }
             let snapshot = shard.snapshot(paused, now);
-            let jurisdictions = shard.jurisdictions();
+            let jurisdictions = shard.jurisdictions(now);
             let wanted = shard.pacer.decide(&snapshot, &jurisdictions, now.into()).dials;
             let want = u32::try_from(wanted)
                 .unwrap_or(u32::MAX)
@@ -68,7 +68,7 @@ impl Worker {
         let accounts = if campaign.shadow {
             HashMap::new()
         } else {
-            self.accounts(key.0, want, now).await
+            self.accounts(key, want, now).await
         };
         let granted: u32 = accounts.values().fold(0, |sum, dials| sum.saturating_add(*dials));
         let want = if campaign.shadow { want } else { want.min(granted) };
@@ -96,7 +96,7 @@ impl Worker {
         }
     }
 
-    fn not_claimed(&mut self, key: ShardKey, error: &ClaimError, now: DateTime<Utc>) {
+    pub(super) fn not_claimed(&mut self, key: ShardKey, error: &ClaimError, now: DateTime<Utc>) {
         let kind = match error {
             // Somebody else runs it: nothing of it is ours to write any more.
             ClaimError::Fenced => {
@@ -131,7 +131,7 @@ impl Worker {
     }
 
     /// The attempts are committed: asks the carriers, beside the loop.
-    fn start(
+    pub(super) fn start(
         &mut self,
         key: ShardKey,
         campaign: &Arc<Campaign>,
@@ -182,18 +182,25 @@ impl Worker {
     }
 
     /// Dials each account may still make: what this process holds, and what the buckets give.
-    async fn accounts(
+    pub(super) async fn accounts(
         &self,
-        tenant: TenantId,
+        key: ShardKey,
         want: u32,
         now: DateTime<Utc>,
     ) -> HashMap<ProviderAccountId, u32> {
+        let tenant = key.0;
+        let serves = |account| {
+            self.shards
+                .get(&key)
+                .is_some_and(|shard| shard.serves(account, now))
+        };
         let all: Vec<ProviderAccountId> = {
             let lines = crate::app::lines(&self.deps.lines);
             lines
                 .iter()
                 .filter(|((owner, _), line)| *owner == tenant && !matches!(line.breaker.state(), State::Open))
                 .map(|((_, account), _)| *account)
+                .filter(|account| serves(*account))
                 .collect()
         };
         let mut granted = HashMap::new();
@@ -330,8 +337,12 @@ fn originate(deps: &Deps, key: ShardKey, campaign: &Campaign, way: &Line, dial: 
     let positive = |seconds: TimeDelta| seconds.to_std().unwrap_or(Duration::from_secs(15));
     OriginateRequest {
         attempt: dial.line.attempt,
-        context: deps.context.seal(&context(key, &dial.line)),
-        to: dial.to.clone(),
+        context: deps.context.seal(&CallContext {
+            // An AI agent says at once which key ends all calls.
+            opt_out_key: (campaign.mode == Mode::Agentless).then_some(campaign.opt_out_key),
+            ..context(key, &dial.line)
+        }),
+        to: dial.to.clone().into(),
         from: dial.from.clone(),
         hooks: way.hooks.clone(),
         ring_timeout: positive(campaign.ring),

@@ -3,15 +3,20 @@
 //! Postgres announces every change; a look every two seconds makes up for what was not heard. A pause therefore
 //! reaches every process within a second, and what is not heard in time is refused by the claim itself.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use voice_lifecycle::SharedClock;
 use voice_postgres::{Database, Heard, Listener};
-use voice_schemas::{CampaignId, TenantId, events::campaign::CampaignStatus};
+use voice_schemas::{AgentId, CampaignId, TenantId, events::campaign::CampaignStatus};
 
 use crate::{
+    agents::{legs, share},
     campaigns::{self, Live, Stops},
     events::DirectoryFailed,
 };
@@ -27,6 +32,10 @@ pub struct Listing {
     pub stops: Stops,
     /// Grows when agents changed somewhere.
     pub agents_changed: u64,
+    /// Agents whose leg wants something.
+    pub legs: Vec<(TenantId, AgentId)>,
+    /// Campaigns that share agents with another one.
+    pub sharing: HashSet<CampaignId>,
 }
 
 impl Listing {
@@ -98,13 +107,25 @@ impl Directory {
             .iter()
             .map(|campaign| (campaign.id, campaign.clone()))
             .collect();
-        // Before the timers: a pause must get through whatever becomes of them.
+        // Before all else: a pause must get through whatever becomes of the rest.
         self.sender.send_modify(|listing| {
             *listing = Arc::new(Listing {
                 campaigns,
                 stops,
                 agents_changed: listing.agents_changed,
+                legs: listing.legs.clone(),
+                sharing: listing.sharing.clone(),
             });
+        });
+        let legs = legs::to_mind(&self.database).await?;
+        let sharing = share::sharing(&self.database).await?;
+        self.sender.send_if_modified(|listing| {
+            let changed = listing.legs != legs || listing.sharing != sharing;
+            if changed {
+                let listing = Arc::make_mut(listing);
+                (listing.legs, listing.sharing) = (legs, sharing);
+            }
+            changed
         });
         campaigns::run_timers(&self.database, &live, self.clock.now()).await?;
         Ok(())

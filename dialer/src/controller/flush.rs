@@ -6,14 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
+use voice_contacts::suppressions::{Reason, suppress_person};
 use voice_kafka::OutboundRecord;
 use voice_schemas::{
     AttemptId, Envelope, EventId, EventType, TenantId,
-    events::attempt::{AttemptData, AttemptEvent},
+    events::attempt::{AttemptClass, AttemptData, AttemptEvent},
     topics,
 };
 
 use super::{
+    hear::{OptOut, opts_out},
+    say::{LONGEST_MESSAGE, Say, command},
     shard::Shard,
     worker::{Deps, ShardKey, Worker},
 };
@@ -22,7 +26,7 @@ use crate::{
     attempts::{self, Line, News},
     campaigns::SOURCE,
     error::Error,
-    events::ENDED,
+    events::{ENDED, OPT_OUTS},
     shards,
 };
 
@@ -34,6 +38,8 @@ impl Worker {
     pub(super) async fn flush(&mut self) -> Result<(), Error> {
         self.recall().await?;
         let mut tenants: BTreeSet<TenantId> = self.end_owners.iter().map(|(tenant, ..)| *tenant).collect();
+        tenants.extend(self.leg_news.iter().map(|(tenant, ..)| *tenant));
+        tenants.extend(self.opt_outs.iter().map(|said| said.owner.0));
         tenants.extend(self.agent_inputs.iter().map(|(tenant, ..)| *tenant));
         tenants.extend(
             self.shards
@@ -75,7 +81,25 @@ impl Worker {
             .map(|(end, _)| end.clone())
             .collect();
         let applied = attempts::apply_ends(&mut tx, &ends, now).await?;
+        for said in self.opt_outs.iter().filter(|said| said.owner.0 == tenant) {
+            let token = Some(said.token);
+            suppress_person(&mut tx, said.contact, token, said.scope, Reason::OptOut, said.at).await?;
+        }
+        let (news, rest): (Vec<_>, Vec<_>) = self
+            .leg_news
+            .iter()
+            .cloned()
+            .partition(|(owner, ..)| *owner == tenant);
+        let mut seats = Vec::new();
+        for (_, agent, event) in &news {
+            seats.push((event, agents::legs::hear(&mut tx, *agent, event, now).await?));
+        }
         tx.commit().await?;
+        for (event, heard) in seats {
+            self.seat(tenant, event, heard);
+        }
+        self.leg_news = rest;
+        self.say_farewell(tenant, now);
 
         #[allow(clippy::cast_precision_loss)]
         self.deps
@@ -106,6 +130,30 @@ impl Worker {
         }
         (self.ends, self.end_owners) = (kept, owners);
         Ok(())
+    }
+
+    /// Whoever pressed the key is told that it was heard, once that is written, and the call ends.
+    fn say_farewell(&mut self, tenant: TenantId, now: DateTime<Utc>) {
+        let (heard, rest) = std::mem::take(&mut self.opt_outs)
+            .into_iter()
+            .partition(|said| said.owner.0 == tenant);
+        self.opt_outs = rest;
+        let heard: Vec<OptOut> = heard;
+        for said in heard {
+            self.deps.metrics.counter(&OPT_OUTS).inc(());
+            let Some(shard) = self.shards.get_mut(&said.owner) else {
+                continue;
+            };
+            if let Some(held) = shard.lines.get_mut(&said.attempt) {
+                let say = if shard.campaign.opt_out_url.is_some() {
+                    Say::Farewell
+                } else {
+                    Say::HangUp
+                };
+                held.closing = Some(now + LONGEST_MESSAGE);
+                command(&self.deps, said.owner, &shard.campaign, &held.line, say);
+            }
+        }
     }
 
     /// Hands all events over and waits for the broker's confirmation.
@@ -143,7 +191,14 @@ impl Worker {
             let Some((key, line)) = found.get_mut(&attempt) else {
                 continue;
             };
-            let news = line.hear(&event);
+            let mut news = line.hear(&event);
+            if let Some(shard) = self.shards.get(key)
+                && let Some(pressed) = opts_out(&shard.campaign, line, news, &event)
+            {
+                self.opt_outs
+                    .push(OptOut::of(*key, line, &shard.campaign, pressed));
+                news = line.end.is_some().then_some(News::EndedOtherwise);
+            }
             let (key, line) = (*key, line.clone());
             if matches!(news, Some(News::Ended | News::EndedOtherwise)) {
                 self.amend(key, line.clone(), now);
@@ -160,11 +215,7 @@ impl Worker {
 
 impl Shard {
     /// Takes note of how agents stand, and tells pacing how long they talked and wrapped up.
-    pub(super) fn see(
-        &mut self,
-        agents: impl Iterator<Item = agents::AgentRow>,
-        now: chrono::DateTime<chrono::Utc>,
-    ) {
+    pub(super) fn see(&mut self, agents: impl Iterator<Item = agents::AgentRow>, now: DateTime<Utc>) {
         use voice_schemas::events::agent::AgentStatus as S;
         let mine = Some((self.campaign.id, self.number));
         for agent in agents {
@@ -203,6 +254,8 @@ pub(super) fn event(deps: &Deps, key: ShardKey, kind: EventType, line: &Line) ->
         call_id: Some(line.call),
         number: line.number,
         reasons: Vec::new(),
+        next_at: None,
+        class: line.class().and_then(|class| AttemptClass::parse(class.as_str())),
         outcome: line.end.as_ref().map(|end| end.ending.outcome),
     };
     let at = line.end.as_ref().map_or(line.claimed_at, |end| end.at);

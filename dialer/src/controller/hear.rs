@@ -3,23 +3,26 @@
 use std::{collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
+use voice_contacts::suppressions::Scope;
 use voice_kafka::consumer::Chunk;
 use voice_pacing::{Ended, Event};
 use voice_schemas::{
-    AgentId, AttemptId, TenantId,
+    AgentId, AttemptId, ContactId, TenantId,
     events::call::{AgentKind, CallEvent, CallOutcome, Ending, HangupBy},
 };
 use voice_telemetry::Metrics;
 
 use super::{
+    say::{Say, command},
     shard::{Handled, Shard, ended_as},
     worker::{Reply, ShardKey, Worker},
 };
 use crate::{
     agents::Input,
     answer::OnMachine,
-    attempts::{Concluded, End, News},
-    campaigns::Mode,
+    attempts::{Concluded, End, Line, News},
+    campaigns::{Campaign, Mode},
     events::{REQUESTS, Request},
     origination::carriers::Placing,
     shards,
@@ -44,7 +47,8 @@ impl Worker {
             .collect();
         for record in chunk.records() {
             let key = record.key.and_then(|key| std::str::from_utf8(key).ok());
-            if !key.is_some_and(|key| ours.contains(key)) {
+            let leg = key.is_some_and(|key| key.starts_with("agent#"));
+            if !leg && !key.is_some_and(|key| ours.contains(key)) {
                 continue;
             }
             // What is no call event is another's: the sink keeps what cannot be read.
@@ -52,6 +56,10 @@ impl Worker {
                 continue;
             };
             let call = &event.data.call;
+            if let (true, Some(agent)) = (leg, call.agent_id) {
+                self.leg_news.push((event.tenantid, agent, event));
+                continue;
+            }
             let (Some(campaign), Some(attempt)) = (call.campaign_id, call.attempt_id) else {
                 continue;
             };
@@ -65,7 +73,13 @@ impl Worker {
             return;
         };
         if let Some((line, _)) = shard.ended.get_mut(&attempt) {
-            if line.hear(&event) == Some(News::EndedOtherwise) {
+            let mut news = line.hear(&event);
+            if let Some(pressed) = opts_out(&shard.campaign, line, news, &event) {
+                self.opt_outs
+                    .push(OptOut::of(key, line, &shard.campaign, pressed));
+                news = Some(News::EndedOtherwise);
+            }
+            if news == Some(News::EndedOtherwise) {
                 let line = line.clone();
                 self.amend(key, line, now);
             }
@@ -96,6 +110,15 @@ impl Worker {
                         .push((key.0, agent, Input::Connect { token, call }));
                 } else if held.handled.is_none() || matches!(held.handled, Some(Handled::Waiting(_))) {
                     held.handled = Some(Handled::Ai);
+                }
+            }
+            News::Key(_) => {
+                if let Some(pressed) = opts_out(&shard.campaign, &mut held.line, Some(news), &event) {
+                    self.opt_outs
+                        .push(OptOut::of(key, &held.line, &shard.campaign, pressed));
+                } else if news == News::Key(None) && held.closing.is_some() {
+                    // The message is over.
+                    command(&self.deps, key, &shard.campaign, &held.line, Say::HangUp);
                 }
             }
             News::Ended => self.conclude(key, attempt, false, now),
@@ -154,6 +177,11 @@ impl Worker {
         let Some(held) = shard.lines.remove(&attempt) else {
             return;
         };
+        if let Some((agent, token)) = shard.holder(attempt)
+            && !matches!(held.handled, Some(Handled::Person(..)))
+        {
+            self.agent_inputs.push((key.0, agent, Input::Release { token }));
+        }
         if let Some(Handled::Person(agent, token)) = held.handled {
             let wrap = shard
                 .agents
@@ -180,7 +208,7 @@ impl Worker {
     }
 
     /// A line that had ended came to something else.
-    pub(super) fn amend(&mut self, key: ShardKey, line: crate::attempts::Line, now: DateTime<Utc>) {
+    pub(super) fn amend(&mut self, key: ShardKey, line: Line, now: DateTime<Utc>) {
         let Some(shard) = self.shards.get(&key) else {
             return;
         };
@@ -190,6 +218,43 @@ impl Worker {
             self.end_owners.push(key);
         }
     }
+}
+
+/// Somebody pressed the key that ends all calls to them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OptOut {
+    pub(super) owner: ShardKey,
+    pub(super) attempt: AttemptId,
+    pub(super) contact: ContactId,
+    pub(super) token: Uuid,
+    pub(super) scope: Scope,
+    pub(super) at: DateTime<Utc>,
+}
+
+impl OptOut {
+    pub(super) fn of(owner: ShardKey, line: &Line, campaign: &Campaign, at: DateTime<Utc>) -> Self {
+        Self {
+            owner,
+            attempt: line.attempt,
+            contact: line.contact,
+            token: line.phone_token,
+            scope: campaign.opt_out_scope,
+            at,
+        }
+    }
+}
+
+/// When they pressed the key, if this event is the first to say so. A key pressed while talking to a person is between
+/// the two of them.
+pub(super) fn opts_out(
+    campaign: &Campaign,
+    line: &mut Line,
+    news: Option<News>,
+    event: &CallEvent,
+) -> Option<DateTime<Utc>> {
+    let pressed = news == Some(News::Key(Some(campaign.opt_out_key)));
+    let talks = matches!(line.bridged, Some((_, AgentKind::Human)));
+    (pressed && !talks && line.opt_out(event.time)).then_some(event.time)
 }
 
 /// Somebody or something picked up.

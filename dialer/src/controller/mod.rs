@@ -17,7 +17,11 @@ mod dial;
 mod directory;
 mod flush;
 mod hear;
+mod legs;
+mod preview;
+mod say;
 mod shard;
+mod share;
 mod worker;
 
 pub use directory::{Directory, Listing, Listings};

@@ -10,17 +10,19 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use voice_pacing::{
     Agent, Config, Ended, Event, Jurisdiction, Limits, Mode as Pace, Moment, Overflow, Pacer, Snapshot,
+    Window,
 };
 use voice_schemas::{
-    AgentId, AttemptId,
+    AgentId, AttemptId, ProviderAccountId,
     events::{
         agent::AgentStatus,
         call::{AgentKind, CallOutcome},
     },
 };
 
+use super::say::LONGEST_MESSAGE;
 use crate::{
-    agents::AgentRow,
+    agents::{AgentRow, Reach},
     answer::{Answered, Staff, machine_probability},
     attempts::{Line, Phase},
     campaigns::{Campaign, Mode},
@@ -28,6 +30,9 @@ use crate::{
 
 /// A line that ended is remembered for so long, in case its end turns out to have been another.
 const REMEMBERED: TimeDelta = TimeDelta::minutes(10);
+
+/// So many calls under way say something about the list they are from.
+const ENOUGH_TO_KNOW: usize = 20;
 
 /// What was done about an answered call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +63,8 @@ pub(super) struct Held {
     pub(super) asked: Option<DateTime<Utc>>,
     /// The carrier's request is under way or waits for its turn.
     pub(super) requesting: bool,
+    /// It hears a message and is hung up afterwards, then at the latest.
+    pub(super) closing: Option<DateTime<Utc>>,
 }
 
 /// One shard.
@@ -78,6 +85,11 @@ pub(super) struct Shard {
     pub(super) rest_until: DateTime<Utc>,
     pub(super) agents_seen: u64,
     pub(super) refreshed: DateTime<Utc>,
+    /// When what agents in preview want was last read.
+    pub(super) previews_read: DateTime<Utc>,
+    pub(super) previews_seen: u64,
+    /// Agents promised to other shards: they are not planned with any more.
+    pub(super) owed: usize,
 }
 
 /// How pacing is set for a campaign.
@@ -105,14 +117,17 @@ pub(super) fn pacing(campaign: &Campaign) -> Config {
 
 impl Held {
     pub(super) fn new(line: Line, jurisdiction: String) -> Self {
+        // Whoever heard the message, or asked for no more calls, is given to nobody any more.
+        let over = line.abandoned || line.opted_out.is_some();
         Self {
             told: line.phase >= Phase::Answered,
-            line,
             jurisdiction: Jurisdiction(jurisdiction),
-            handled: None,
+            handled: over.then_some(Handled::Abandoned),
             dirty: false,
             asked: None,
             requesting: false,
+            closing: line.answered_at.filter(|_| over).map(|at| at + LONGEST_MESSAGE),
+            line,
         }
     }
 
@@ -148,12 +163,16 @@ impl Shard {
         let agents = people.filter_map(|agent| {
             let since = Moment::from(agent.state.since);
             match agent.state.status {
-                AgentStatus::Available => Some(Agent::Idle),
+                AgentStatus::Available if agent.takes(None, now) => Some(Agent::Idle),
                 AgentStatus::Reserved | AgentStatus::OnCall => Some(Agent::Talking { since }),
                 AgentStatus::WrapUp => Some(Agent::Wrapping { since }),
                 _ => None,
             }
         });
+        // Those who are to go are not planned with; the idle first, so that nobody is dialled for them.
+        let mut agents: Vec<Agent> = agents.collect();
+        agents.sort_by_key(|agent| *agent != Agent::Idle);
+        agents.drain(..self.owed.min(agents.len()));
         let ringing = self
             .lines
             .values()
@@ -164,7 +183,7 @@ impl Shard {
             matches!(held.handled, None | Some(Handled::Waiting(_))) && held.line.bridged.is_none()
         });
         Snapshot {
-            agents: agents.collect(),
+            agents,
             ringing: ringing.collect(),
             waiting: if self.campaign.mode == Mode::Agentless {
                 0
@@ -172,15 +191,26 @@ impl Shard {
                 waiting.count()
             },
             closes: self.campaign.end_at.map(Moment::from),
-            ai_free: self.staff(now).free_ai,
+            ai_free: if self.ai_takes_all() {
+                self.staff(None, now).free_ai
+            } else {
+                0
+            },
             paused,
             lines: self.room(),
             ..Snapshot::default()
         }
     }
 
-    /// Who could take a call now.
-    pub(super) fn staff(&self, now: DateTime<Utc>) -> Staff {
+    /// Whether an AI agent stands behind every call. One stands only behind those who agreed to it: who dials as if
+    /// it stood behind all abandons the others. A few calls prove nothing about the next.
+    fn ai_takes_all(&self) -> bool {
+        self.campaign.mode == Mode::Agentless
+            || (self.lines.len() >= ENOUGH_TO_KNOW && self.lines.values().all(|held| held.line.ai_consent))
+    }
+
+    /// Who could take a call of this account now; of any, where it does not say.
+    pub(super) fn staff(&self, account: Option<ProviderAccountId>, now: DateTime<Utc>) -> Staff {
         let ai_used = self
             .lines
             .values()
@@ -198,7 +228,7 @@ impl Shard {
             free_people: self
                 .agents
                 .values()
-                .filter(|agent| agent.kind == AgentKind::Human && agent.state.is_free(now))
+                .filter(|agent| agent.kind == AgentKind::Human && agent.takes(account, now))
                 .count(),
             free_ai: ai.saturating_sub(ai_used),
         }
@@ -219,14 +249,49 @@ impl Shard {
     }
 
     /// The person who has waited longest, of those not in `taken`.
-    pub(super) fn longest_idle_but(&self, taken: &HashSet<AgentId>, now: DateTime<Utc>) -> Option<AgentId> {
+    pub(super) fn longest_idle_but(
+        &self,
+        taken: &HashSet<AgentId>,
+        account: Option<ProviderAccountId>,
+        now: DateTime<Utc>,
+    ) -> Option<AgentId> {
         self.agents
             .values()
             .filter(|agent| {
-                agent.kind == AgentKind::Human && agent.state.is_free(now) && !taken.contains(&agent.id)
+                agent.kind == AgentKind::Human && agent.takes(account, now) && !taken.contains(&agent.id)
             })
             .min_by_key(|agent| (agent.state.available_since, agent.id))
             .map(|agent| agent.id)
+    }
+
+    /// Calls that ring, or were answered and have nobody yet.
+    pub(super) fn in_the_air(&self) -> usize {
+        let waits = |held: &&Held| {
+            held.line.bridged.is_none() && matches!(held.handled, None | Some(Handled::Waiting(_)))
+        };
+        self.lines.values().filter(waits).count()
+    }
+
+    /// The person who is reserved for the attempt already, with the token.
+    pub(super) fn holder(&self, attempt: AttemptId) -> Option<(AgentId, u64)> {
+        self.agents.values().find_map(|agent| {
+            let place = agent.state.reservation?;
+            (place.attempt == attempt && agent.state.status == AgentStatus::Reserved)
+                .then_some((agent.id, place.token))
+        })
+    }
+
+    /// Whether somebody could take calls of this account: agents whose leg is at another one cannot.
+    pub(super) fn serves(&self, account: ProviderAccountId, now: DateTime<Utc>) -> bool {
+        !self.campaign.needs_people()
+            || self.agents.values().any(|agent| {
+                agent.state.is_leased(now)
+                    && match agent.reach {
+                        Reach::Open => true,
+                        Reach::Nowhere => false,
+                        Reach::At(at) => at == account,
+                    }
+            })
     }
 
     /// A person whose place was given up before the call reached them (the carrier refused the command, they went
@@ -251,10 +316,27 @@ impl Shard {
         }
     }
 
-    /// Jurisdictions of the calls in the air and of all that were dialled before: what comes next is likely of
-    /// one of them, and the strictest ledger decides.
-    pub(super) fn jurisdictions(&self) -> Vec<Jurisdiction> {
-        self.seen.iter().cloned().collect()
+    /// Jurisdictions of the calls in the air and of all under which people answered before: what comes next is likely
+    /// of one of them, and the strictest ledger decides. One nobody was ever called under says nothing, and its
+    /// empty ledger would allow nothing for ever.
+    pub(super) fn jurisdictions(&self, now: DateTime<Utc>) -> Vec<Jurisdiction> {
+        let in_the_air: BTreeSet<&Jurisdiction> =
+            self.lines.values().map(|held| &held.jurisdiction).collect();
+        let counted = |jurisdiction: &Jurisdiction| {
+            self.pacer
+                .ledger(jurisdiction)
+                .is_some_and(|ledger| ledger.clone().count(Window::Period, now.into()).answered > 0)
+        };
+        let known: Vec<Jurisdiction> = self
+            .seen
+            .iter()
+            .filter(|jurisdiction| in_the_air.contains(jurisdiction) || counted(jurisdiction))
+            .cloned()
+            .collect();
+        if known.is_empty() {
+            return self.seen.iter().cloned().collect();
+        }
+        known
     }
 
     /// Tells pacing how the ringing of a line ended, once.

@@ -19,7 +19,10 @@ use voice_kafka::{
 use voice_lifecycle::SharedClock;
 use voice_pacing::{Jurisdiction, Pacer};
 use voice_postgres::Database;
-use voice_schemas::{CampaignId, TenantId, events::campaign::CampaignStatus};
+use voice_schemas::{
+    AgentId, CampaignId, TenantId,
+    events::{call::CallEvent, campaign::CampaignStatus},
+};
 use voice_telemetry::{Emit as _, Metrics};
 use voice_telephony::ContextKeys;
 
@@ -50,6 +53,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(12);
 /// An agent view is not read more often than this.
 const REFRESH: TimeDelta = TimeDelta::milliseconds(200);
 const REFRESH_ANYWAY: TimeDelta = TimeDelta::seconds(2);
+/// The list of legs to look after is some seconds old.
+pub(super) const MIND_AGAIN: TimeDelta = TimeDelta::milliseconds(2_500);
 const ANSWERS_WAITING: usize = 4_096;
 
 /// What workers need from outside.
@@ -111,6 +116,12 @@ pub(super) struct Worker {
     pub(super) unannounced: Vec<voice_kafka::OutboundRecord>,
     /// Somebody answered, or the detector spoke.
     pub(super) urgent: bool,
+    /// People who want no more calls, not written yet.
+    pub(super) opt_outs: Vec<super::hear::OptOut>,
+    /// Events of legs of agents, not written yet.
+    pub(super) leg_news: Vec<(TenantId, AgentId, CallEvent)>,
+    /// When each of them was last looked after.
+    pub(super) minded: HashMap<AgentId, DateTime<Utc>>,
     /// What has to happen to agents.
     pub(super) agent_inputs: Vec<super::hear::AgentInput>,
     reconciled: DateTime<Utc>,
@@ -134,6 +145,9 @@ pub async fn run(deps: Deps, mut partition: Partition) -> Result<(), WorkerError
         end_owners: Vec::new(),
         late: Late::default(),
         unannounced: Vec::new(),
+        opt_outs: Vec::new(),
+        leg_news: Vec::new(),
+        minded: HashMap::new(),
         agent_inputs: Vec::new(),
         urgent: false,
         reconciled: now,
@@ -176,7 +190,8 @@ pub async fn run(deps: Deps, mut partition: Partition) -> Result<(), WorkerError
             worker.handle_answers(worker.now()).await;
         }
         let due = Instant::now() >= next_tick;
-        if due || worker.ends.len() >= BATCH {
+        let pressing = !worker.opt_outs.is_empty() || !worker.leg_news.is_empty();
+        if due || worker.ends.len() >= BATCH || pressing {
             if !worker.settle(&partition).await? {
                 break;
             }
@@ -394,6 +409,9 @@ impl Worker {
                 rest_until: now,
                 agents_seen: 0,
                 refreshed: now,
+                previews_read: DateTime::UNIX_EPOCH,
+                previews_seen: 0,
+                owed: 0,
             },
         );
         Ok(())
@@ -442,47 +460,63 @@ impl Worker {
         let now = self.now();
         self.refresh_agents(now).await;
         self.handle_answers(now).await;
+        self.close_the_silent(now);
+        self.mind_legs(now).await;
+        self.leave_nobody_alone(now);
         self.ask_about_the_overdue(now);
         if now - self.reconciled >= TimeDelta::milliseconds(self.deps.config.reconcile_ms) {
             self.reconciled = now;
             self.reconcile_agents(now).await;
+            self.lend_agents(now).await;
             self.keep_pacers().await;
             self.complete_campaigns(now).await;
         }
+        self.answer_previews(now).await;
         self.dial(now).await;
     }
 
     async fn refresh_agents(&mut self, now: DateTime<Utc>) {
         let changed = self.deps.listings.borrow().agents_changed;
-        for ((tenant, campaign, number), shard) in &mut self.shards {
-            let since = now - shard.refreshed;
-            if !shard.campaign.needs_people()
-                || since < REFRESH
-                || (shard.agents_seen == changed && since < REFRESH_ANYWAY)
-            {
-                continue;
+        let due: Vec<ShardKey> = self
+            .shards
+            .iter()
+            .filter(|(_, shard)| {
+                let since = now - shard.refreshed;
+                shard.campaign.needs_people()
+                    && since >= REFRESH
+                    && (shard.agents_seen != changed || since >= REFRESH_ANYWAY)
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        for key in due {
+            self.read_agents(key, now).await;
+        }
+    }
+
+    /// Reads how the agents of a shard stand.
+    pub(super) async fn read_agents(&mut self, key: ShardKey, now: DateTime<Utc>) {
+        let changed = self.deps.listings.borrow().agents_changed;
+        let read = async {
+            let mut tx = self.deps.database.tenant(key.0).await?;
+            let agents = agents::of_shard(&mut tx, key.1, key.2).await?;
+            tx.commit().await?;
+            Ok::<_, voice_postgres::Error>(agents)
+        };
+        match (read.await, self.shards.get_mut(&key)) {
+            (Ok(agents), Some(shard)) => {
+                let here: std::collections::BTreeSet<_> = agents.iter().map(|agent| agent.id).collect();
+                shard.agents.retain(|id, _| here.contains(id));
+                shard.see(agents.into_iter(), now);
+                shard.agents_seen = changed;
+                shard.refreshed = now;
             }
-            let read = async {
-                let mut tx = self.deps.database.tenant(*tenant).await?;
-                let agents = agents::of_shard(&mut tx, *campaign, *number).await?;
-                tx.commit().await?;
-                Ok::<_, voice_postgres::Error>(agents)
-            };
-            match read.await {
-                Ok(agents) => {
-                    let here: std::collections::BTreeSet<_> = agents.iter().map(|agent| agent.id).collect();
-                    shard.agents.retain(|id, _| here.contains(id));
-                    shard.see(agents.into_iter(), now);
-                    shard.agents_seen = changed;
-                    shard.refreshed = now;
-                }
-                Err(error) => Postponed {
-                    work: "reading agents",
-                    kind: error.kind(),
-                    error: &error,
-                }
-                .emit(),
+            (Err(error), _) => Postponed {
+                work: "reading agents",
+                kind: error.kind(),
+                error: &error,
             }
+            .emit(),
+            (Ok(_), None) => {}
         }
     }
 

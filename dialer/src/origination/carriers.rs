@@ -7,6 +7,8 @@ use voice_resilience::{CallError, CircuitBreaker};
 use voice_schemas::{ProviderAccountId, TenantId, events::call::CallOutcome};
 use voice_telephony::{CarrierClient, CarrierError, HookUrls, OriginateRequest};
 
+use crate::events::CommandRefused;
+
 /// How long to leave an account alone that did not say how long.
 const REST: TimeDelta = TimeDelta::seconds(2);
 /// A call the carrier holds back longer rings when the agent it was dialled for is gone.
@@ -61,7 +63,14 @@ pub async fn place(line: &Line, request: &OriginateRequest) -> Placing {
             too_late: Duration::from_millis(placed.queue_time_ms.into()) > LONGEST_QUEUE,
         },
         Err(CallError::Rejected(rejected)) => refused(TimeDelta::from_std(rejected.retry_after).ok()),
-        Err(CallError::Failed(error)) => judge(&error),
+        Err(CallError::Failed(error)) => {
+            CommandRefused {
+                command: "originate",
+                error: &error,
+            }
+            .emit();
+            judge(&error)
+        }
     }
 }
 

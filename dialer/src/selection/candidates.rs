@@ -9,6 +9,7 @@ use voice_postgres::{Result, TenantTx};
 use voice_schemas::ContactId;
 use voice_telephony::PhoneNumber;
 
+use super::evidence;
 use crate::{
     attempts::small,
     campaigns::{CallerNumber, Campaign},
@@ -92,7 +93,35 @@ pub(crate) async fn due(
         .bind(i64::from(most))
         .fetch_all(&mut **tx)
         .await?;
-    let mut candidates = gather(tx, campaign, &rows, now).await?;
+    locked(tx, campaign, &rows, now).await
+}
+
+/// This contact, locked like those that are due; `None` when it is not to be called any more, or another transaction
+/// holds it.
+pub(crate) async fn chosen(
+    tx: &mut TenantTx,
+    campaign: &Campaign,
+    contact: ContactId,
+    now: DateTime<Utc>,
+) -> Result<Option<Candidate>> {
+    let sql = format!("{ONE} AND c.state = 'ready' FOR UPDATE SKIP LOCKED");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(tx.tenant().0)
+        .bind(campaign.id.0)
+        .bind(contact.0)
+        .fetch_all(&mut **tx)
+        .await?;
+    Ok(locked(tx, campaign, &rows, now).await?.pop())
+}
+
+/// Everything about contacts whose rows are locked, with the ledger of their numbers locked too.
+async fn locked(
+    tx: &mut TenantTx,
+    campaign: &Campaign,
+    rows: &[sqlx::postgres::PgRow],
+    now: DateTime<Utc>,
+) -> Result<Vec<Candidate>> {
+    let mut candidates = gather(tx, campaign, rows, now).await?;
     let tokens = tokens(&candidates);
     // A number seen for the first time gets its row now, so that there is something to lock.
     sqlx::query(
@@ -205,6 +234,7 @@ async fn gather(
         return Ok(Vec::new());
     }
     let mut consents = consents(tx, &contacts, now).await?;
+    let relationships = evidence::relationships(tx, &contacts, campaign.company).await?;
     let mut people: HashMap<Uuid, Vec<Phone>> = HashMap::new();
     let found = sqlx::query(
         "SELECT p.contact_id, p.e164, p.token, p.region, p.kind, p.valid, c.timezone, c.status,
@@ -250,6 +280,11 @@ async fn gather(
             facts,
         });
     }
+    let tokens: BTreeSet<Uuid> = people.values().flatten().map(|phone| phone.token).collect();
+    let registers = evidence::registers(tx, &tokens.into_iter().collect::<Vec<_>>()).await?;
+    for phone in people.values_mut().flatten() {
+        phone.facts.registers = registers.of(phone.token);
+    }
     rows.iter()
         .map(|row| {
             let contact: Uuid = row.try_get("contact_id")?;
@@ -261,6 +296,7 @@ async fn gather(
                 phone.facts.tries.clone_from(&tries);
                 phone.facts.callback_at = callback_at;
                 phone.facts.consents.clone_from(&said);
+                phone.facts.relationship = relationships.get(&contact).copied();
             }
             Ok(Candidate {
                 contact: ContactId(contact),

@@ -153,6 +153,7 @@ pub async fn claim(
             claim.refused += usize::from(!judged.verdict.allowed());
             decisions.push(writes::Decision {
                 id: fresh_id(now),
+                number: next_number(candidate),
                 contact: candidate.contact,
                 phone: phone.map(|phone| phone.token),
                 judged,
@@ -163,9 +164,10 @@ pub async fn claim(
         if let Some(left) = accounts.get_mut(&number.account) {
             *left -= 1;
         }
-        let dial = dial(candidate, phone, number, now);
+        let dial = dial(AttemptId(fresh_id(now)), candidate, phone, number, now);
         decisions.push(writes::Decision {
             id: dial.line.attempt.0,
+            number: dial.line.number,
             contact: candidate.contact,
             phone: Some(phone.token),
             judged,
@@ -179,7 +181,7 @@ pub async fn claim(
 }
 
 /// The campaign dials, nothing stops it and the shard is ours: as long as this transaction lasts.
-async fn guard(tx: &mut TenantTx, order: &Order<'_>) -> Result<(), ClaimError> {
+pub(super) async fn guard(tx: &mut TenantTx, order: &Order<'_>) -> Result<(), ClaimError> {
     let row: Option<(bool, bool)> = sqlx::query_as(
         "SELECT s.epoch = $4,
                 c.status = 'active' AND c.epoch = $5 AND (c.end_at IS NULL OR c.end_at > now())
@@ -204,7 +206,11 @@ async fn guard(tx: &mut TenantTx, order: &Order<'_>) -> Result<(), ClaimError> {
 }
 
 /// The first number that may be called; else the one that may be called soonest.
-fn best<'a>(order: &Order<'_>, candidate: &'a Candidate, now: DateTime<Utc>) -> (Option<&'a Phone>, Judged) {
+pub(super) fn best<'a>(
+    order: &Order<'_>,
+    candidate: &'a Candidate,
+    now: DateTime<Utc>,
+) -> (Option<&'a Phone>, Judged) {
     let mut best: Option<(&Phone, Judged)> = None;
     for phone in &candidate.phones {
         let judged = judge(order.gate, order.campaign, &phone.facts, now);
@@ -234,11 +240,15 @@ fn sooner(one: &Judged, other: &Judged) -> bool {
     }
 }
 
-fn dial(candidate: &Candidate, phone: &Phone, number: &CallerNumber, now: DateTime<Utc>) -> Dial {
-    let attempt = AttemptId(fresh_id(now));
+pub(super) fn dial(
+    attempt: AttemptId,
+    candidate: &Candidate,
+    phone: &Phone,
+    number: &CallerNumber,
+    now: DateTime<Utc>,
+) -> Dial {
     let call = CallId::derived(now, &[b"attempt", attempt.0.as_bytes()]);
-    let made = u16::try_from(candidate.attempts_made).unwrap_or(0);
-    let mut line = Line::new(attempt, candidate.contact, call, made + 1, now);
+    let mut line = Line::new(attempt, candidate.contact, call, next_number(candidate), now);
     line.account = Some(number.account);
     line.phone_token = phone.token;
     line.caller_number = Some(number.id);
@@ -251,6 +261,12 @@ fn dial(candidate: &Candidate, phone: &Phone, number: &CallerNumber, now: DateTi
         account: number.account,
         region: phone.facts.region.clone(),
     }
+}
+
+pub(super) fn next_number(candidate: &Candidate) -> u16 {
+    u16::try_from(candidate.attempts_made)
+        .unwrap_or(0)
+        .saturating_add(1)
 }
 
 /// A UUIDv7 of this moment.

@@ -6,10 +6,15 @@
 
 mod candidates;
 mod claim;
+mod evidence;
 mod explain;
 mod judge;
+mod offer;
 mod writes;
 
+pub(crate) use claim::fresh_id;
 pub use claim::{Claim, ClaimError, Dial, Order, claim};
 pub use explain::{Explanation, explain};
 pub use judge::{Judged, judge};
+pub use offer::{Accepted, accept, offer};
+pub(crate) use writes::{passed_over, skipped_by_agent};

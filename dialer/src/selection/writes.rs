@@ -1,15 +1,21 @@
 //! Writing a claim: decisions, attempts, the ledger, the contacts, the days of the numbers; one statement each.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
-use voice_postgres::{Result, TenantTx};
-use voice_schemas::ContactId;
+use voice_postgres::{Result, TenantTx, outbox::OutboxRecord};
+use voice_schemas::{
+    AttemptId, CampaignId, ContactId, Envelope, EventId, EventType,
+    events::attempt::{AttemptData, AttemptEvent},
+    topics,
+};
 
 use super::{
     claim::{Dial, Order, shown},
     judge::Judged,
 };
-use crate::{attempts::small, gate::Verdict};
+use crate::{attempts::small, campaigns::SOURCE, gate::Verdict, outbox, shards};
 
 /// How many dials of a number are kept: more than any cap counts.
 const KEPT: i32 = 40;
@@ -21,6 +27,8 @@ const ASK_AGAIN: TimeDelta = TimeDelta::hours(1);
 /// A decision to store.
 pub(super) struct Decision {
     pub(super) id: Uuid,
+    /// Which try it is about, from 1.
+    pub(super) number: u16,
     pub(super) contact: ContactId,
     pub(super) phone: Option<Uuid>,
     pub(super) judged: Judged,
@@ -155,20 +163,115 @@ async fn hold_back(
     if back.is_empty() {
         return Ok(());
     }
-    sqlx::query(
-        "UPDATE app.campaign_contacts c SET
-             state = u.state, next_attempt_at = u.next_at, last_reasons = string_to_array(u.reasons, ' '),
-             updated_at = $3
-         FROM unnest($4::uuid[], $5::text[], $6::timestamptz[], $7::text[]) AS u(contact_id, state, next_at, reasons)
-         WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.contact_id = u.contact_id",
+    // The rows are locked by this transaction, so what they were is what they are to the statement.
+    let changed: Vec<Uuid> = sqlx::query_scalar(
+        "WITH before AS MATERIALIZED (
+             SELECT b.contact_id, b.last_reasons FROM app.campaign_contacts b
+             WHERE b.tenant_id = $1 AND b.campaign_id = $2 AND b.contact_id = ANY ($4)),
+         done AS (
+             UPDATE app.campaign_contacts c SET
+                 state = u.state, next_attempt_at = u.next_at, last_reasons = string_to_array(u.reasons, ' '),
+                 updated_at = $3
+             FROM unnest($4::uuid[], $5::text[], $6::timestamptz[], $7::text[])
+                  AS u(contact_id, state, next_at, reasons)
+             WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.contact_id = u.contact_id
+             RETURNING c.contact_id, c.last_reasons)
+         SELECT done.contact_id FROM done JOIN before USING (contact_id)
+         WHERE done.last_reasons IS DISTINCT FROM before.last_reasons",
     )
     .bind(tx.tenant().0)
     .bind(order.campaign.id.0)
     .bind(now)
-    .bind(back.iter().map(|(decision, ..)| decision.contact.0).collect::<Vec<_>>())
+    .bind(
+        back.iter()
+            .map(|(decision, ..)| decision.contact.0)
+            .collect::<Vec<_>>(),
+    )
     .bind(back.iter().map(|(_, state, ..)| *state).collect::<Vec<_>>())
     .bind(back.iter().map(|(_, _, next, _)| *next).collect::<Vec<_>>())
-    .bind(back.iter().map(|(.., reasons)| reasons.as_str()).collect::<Vec<_>>())
+    .bind(
+        back.iter()
+            .map(|(.., reasons)| reasons.as_str())
+            .collect::<Vec<_>>(),
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let changed: HashSet<Uuid> = changed.into_iter().collect();
+    let skipped = back
+        .iter()
+        .filter(|(decision, ..)| changed.contains(&decision.contact.0))
+        .map(|(decision, state, next, reasons)| {
+            let reasons = reasons.split(' ').map(str::to_owned).collect();
+            let next = (*state == "ready").then_some(*next);
+            let of = (order.campaign.id, order.shard);
+            let about = (AttemptId(decision.id), decision.contact, decision.number);
+            skipped(tx, of, about, reasons, next, now)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    outbox::tell(tx, &skipped).await
+}
+
+/// `attempt.skipped`: told when the reasons of a contact change, not whenever it is looked at.
+fn skipped(
+    tx: &TenantTx,
+    (campaign, shard): (CampaignId, u16),
+    (attempt, contact, number): (AttemptId, ContactId, u16),
+    reasons: Vec<String>,
+    next_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<OutboxRecord> {
+    let kind = EventType::AttemptSkipped;
+    let data = AttemptData {
+        attempt_id: attempt,
+        campaign_id: campaign,
+        shard,
+        contact_id: contact,
+        call_id: None,
+        number,
+        reasons,
+        next_at,
+        outcome: None,
+        class: None,
+    };
+    let id = EventId::derived(now, &[kind.as_str().as_bytes(), attempt.0.as_bytes()]);
+    let event: AttemptEvent = Envelope::new(id, tx.tenant(), SOURCE, kind, now, data);
+    OutboxRecord::event(&topics::CALLS, shards::key(campaign, shard), &event)
+}
+
+/// `attempt.skipped`, because an agent passed the contact over.
+pub(crate) fn skipped_by_agent(
+    tx: &TenantTx,
+    of: (CampaignId, u16),
+    about: (AttemptId, ContactId, u16),
+    reasons: Vec<String>,
+    again_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<OutboxRecord> {
+    skipped(tx, of, about, reasons, Some(again_at), now)
+}
+
+/// The decision of an agent against a dial.
+pub(crate) async fn passed_over(
+    tx: &mut TenantTx,
+    campaign: CampaignId,
+    id: Uuid,
+    contact: ContactId,
+    reasons: &[String],
+    again_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO app.contact_decisions
+             (tenant_id, id, campaign_id, contact_id, at, allowed, reasons, next_at, policy_version)
+         VALUES ($1, $2, $3, $4, $5, false, $6, $7, 'agent')",
+    )
+    .bind(tx.tenant().0)
+    .bind(id)
+    .bind(campaign.0)
+    .bind(contact.0)
+    .bind(now)
+    .bind(reasons)
+    .bind(again_at)
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -10,13 +10,14 @@ use voice_kafka::{OutboundRecord, Producer};
 use voice_schemas::{
     AttemptId, TenantId,
     events::call::{
-        AgentKind, Bridge, CallFact, CallOutcome, CallRef, Carrier, Ending, Evidence, HangupBy, record_key,
+        AgentKind, AgentLeg, Amd, AnsweredBy, Bridge, CallFact, CallOutcome, CallRef, Carrier, Dtmf, Ending,
+        Evidence, HangupBy, record_key,
     },
     topics,
 };
 use voice_telephony::{
-    Answered, CallSnapshot, CallState, CarrierClient, CarrierError, CarrierFuture, ContextKeys, Instruction,
-    OriginateRequest, Originated, SealedContext,
+    Answered, CallSnapshot, CallState, CarrierClient, CarrierError, CarrierFuture, ContextKeys, Gather,
+    Instruction, OriginateRequest, Originated, SealedContext,
 };
 
 use super::now;
@@ -26,6 +27,12 @@ use super::now;
 pub(crate) enum Fate {
     /// A person answers, and talks once they are connected.
     Person,
+    /// A person answers, and presses this key when they are asked to.
+    Presses(char),
+    /// A machine answers; its beep comes after its greeting.
+    Machine,
+    /// An agent's telephone: they pick up and stay.
+    Agent,
     /// Rings until the time-out.
     NoAnswer,
     /// Engaged.
@@ -47,6 +54,11 @@ struct Live {
     ended: bool,
     /// The audio goes to an AI agent as soon as it is answered.
     streams: bool,
+    /// It is a call to an agent.
+    leg: bool,
+    fate: Fate,
+    /// When it was answered.
+    answered: Option<tokio::time::Instant>,
 }
 
 #[derive(Debug)]
@@ -76,6 +88,11 @@ struct State {
     dialled: Vec<AttemptId>,
     calls: HashMap<String, Live>,
     ring: Duration,
+    talk: Duration,
+    /// What calls were told, and how long after the answer.
+    told: Vec<(String, &'static str, Duration)>,
+    /// How often an agent was called.
+    summoned: usize,
 }
 
 impl FakeCarrier {
@@ -97,6 +114,9 @@ impl FakeCarrier {
                 dialled: Vec::new(),
                 calls: HashMap::new(),
                 ring: Duration::from_millis(30),
+                talk: Duration::from_millis(60),
+                told: Vec::new(),
+                summoned: 0,
             }),
         })
     }
@@ -118,9 +138,38 @@ impl FakeCarrier {
         self.state().ring = ring;
     }
 
+    /// How long people talk.
+    pub(crate) fn talk(&self, talk: Duration) {
+        self.state().talk = talk;
+    }
+
     /// Calls that have not ended.
     pub(crate) fn alive(&self) -> usize {
         self.state().calls.values().filter(|live| !live.ended).count()
+    }
+
+    /// What calls were told first, and how long after they were answered.
+    pub(crate) fn told(&self) -> Vec<(String, &'static str, Duration)> {
+        self.state().told.clone()
+    }
+
+    /// How often agents were called.
+    pub(crate) fn summoned(&self) -> usize {
+        self.state().summoned
+    }
+
+    /// The telephone of every agent drops.
+    pub(crate) async fn drop_agents(&self) {
+        let legs: Vec<String> = self
+            .state()
+            .calls
+            .iter()
+            .filter(|(_, live)| live.leg && !live.ended)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in legs {
+            self.end(&id, CallOutcome::Completed).await;
+        }
     }
 
     pub(crate) fn dialled(&self) -> Vec<AttemptId> {
@@ -128,10 +177,22 @@ impl FakeCarrier {
     }
 
     async fn tell(&self, call: &CallRef, fact: CallFact) {
+        let leg = self.state().calls[&call.carrier_call_id].leg;
+        let fact = match fact {
+            CallFact::Initiated if leg => CallFact::AgentLeg(AgentLeg::Initiated),
+            CallFact::Answered if leg => CallFact::AgentLeg(AgentLeg::Answered),
+            CallFact::Bridged(_) if leg => CallFact::AgentLeg(AgentLeg::Joined),
+            CallFact::Ended(ending) if leg => CallFact::AgentLeg(AgentLeg::Ended(ending)),
+            fact => fact,
+        };
         let kind = fact.event_type();
         let evidence = Evidence {
             carrier_event: kind.as_str().to_owned(),
-            dedupe_key: format!("{}-{kind}", call.carrier_call_id),
+            dedupe_key: match &fact {
+                CallFact::Amd(verdict) => format!("{}-{kind}-{}", call.carrier_call_id, verdict.beep),
+                CallFact::Dtmf(key) => format!("{}-{kind}-{}", call.carrier_call_id, key.digits),
+                _ => format!("{}-{kind}", call.carrier_call_id),
+            },
             sequence: None,
             received_at: now(),
         };
@@ -179,7 +240,29 @@ impl FakeCarrier {
         self.tell(&call, CallFact::Initiated).await;
         tokio::time::sleep(ring).await;
         match fate {
-            Fate::Person => {
+            Fate::Machine => {
+                self.answered(&id);
+                self.tell(&call, CallFact::Answered).await;
+                for beep in [false, true] {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    let verdict = Amd {
+                        answered_by: AnsweredBy::Machine,
+                        beep,
+                        detection_ms: None,
+                    };
+                    self.tell(&call, CallFact::Amd(verdict)).await;
+                }
+            }
+            Fate::Agent => {
+                self.answered(&id);
+                self.tell(&call, CallFact::Answered).await;
+                // Twilio was told with the call where the agent goes.
+                if self.carrier == Carrier::Twilio {
+                    self.tell(&call, BRIDGED).await;
+                }
+            }
+            Fate::Person | Fate::Presses(_) => {
+                self.answered(&id);
                 self.tell(&call, CallFact::Answered).await;
                 if self.state().calls[&id].streams {
                     tokio::time::sleep(Duration::from_millis(60)).await;
@@ -192,6 +275,12 @@ impl FakeCarrier {
         }
     }
 
+    fn answered(&self, id: &str) {
+        if let Some(live) = self.state().calls.get_mut(id) {
+            live.answered = Some(tokio::time::Instant::now());
+        }
+    }
+
     fn place(&self, request: &OriginateRequest) -> Result<(String, Fate), CarrierError> {
         let context = self.context.open_query(&request.context.as_query()).unwrap();
         let mut state = self.state();
@@ -201,16 +290,20 @@ impl FakeCarrier {
                 retry_after: Some(Duration::from_millis(300)),
             });
         }
-        state.dialled.push(request.attempt);
+        if context.agent_leg {
+            state.summoned += 1;
+        } else {
+            state.dialled.push(request.attempt);
+        }
         let id = format!("x{:032x}", fastrand::u128(..));
-        let (campaign, shard) = context.campaign.unwrap();
+        let (campaign, shard) = context.campaign.unzip();
         let call = CallRef {
             call_id: context.call_id,
             direction: context.direction,
             carrier: self.carrier,
             carrier_call_id: id.clone(),
-            campaign_id: Some(campaign),
-            shard: Some(shard),
+            campaign_id: campaign,
+            shard,
             attempt_id: context.attempt,
             contact_id: context.contact,
             queue_id: None,
@@ -224,9 +317,38 @@ impl FakeCarrier {
                 call,
                 ended: false,
                 streams: matches!(request.on_answer.first(), Some(Instruction::ConnectStream(_))),
+                leg: context.agent_leg,
+                fate,
+                answered: None,
             },
         );
         Ok((id, fate))
+    }
+}
+
+const BRIDGED: CallFact = CallFact::Bridged(Bridge {
+    agent_kind: AgentKind::Human,
+});
+
+impl FakeCarrier {
+    /// Plays the message; the key that counts is the one the context names, as ingest reports it.
+    async fn ask_for_a_key(&self, call: &CallRef, fate: Fate, gather: &Gather) {
+        let sealed = gather.context.as_ref().expect("a gather says whose it is");
+        let context = self.context.open_query(&sealed.as_query()).unwrap();
+        let key = context.opt_out_key.expect("a gather names the key");
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        let digits = match fate {
+            Fate::Presses(pressed) if pressed == key => pressed.to_string(),
+            _ => String::new(),
+        };
+        let pressed = !digits.is_empty();
+        if pressed || self.carrier == Carrier::Telnyx {
+            self.tell(call, CallFact::Dtmf(Dtmf { digits })).await;
+        }
+        // Twilio goes on in the document when no key was pressed; Telnyx waits to be told.
+        if !pressed && self.carrier == Carrier::Twilio {
+            self.end(&call.carrier_call_id, CallOutcome::Completed).await;
+        }
     }
 }
 
@@ -289,21 +411,28 @@ impl CarrierClient for FakeCarrier {
         instructions: &'a [Instruction],
     ) -> CarrierFuture<'a, Answered> {
         Box::pin(async move {
-            let call = self
-                .state()
-                .calls
-                .get(carrier_call_id)
-                .map(|live| live.call.clone());
-            let call = call.ok_or(CarrierError::NotFound)?;
+            let (call, fate, talk) = {
+                let mut state = self.state();
+                let talk = state.talk;
+                let live = state.calls.get(carrier_call_id).ok_or(CarrierError::NotFound)?;
+                let (call, fate) = (live.call.clone(), live.fate);
+                let after = live.answered.map_or(Duration::ZERO, |at| at.elapsed());
+                let name = instructions.first().map_or("none", Instruction::name);
+                state.told.push((carrier_call_id.to_owned(), name, after));
+                (call, fate, talk)
+            };
             match instructions.first() {
+                Some(Instruction::Conference(_)) if fate == Fate::Agent => self.tell(&call, BRIDGED).await,
                 Some(Instruction::Conference(_)) => {
-                    let bridge = Bridge {
-                        agent_kind: AgentKind::Human,
-                    };
-                    self.tell(&call, CallFact::Bridged(bridge)).await;
-                    tokio::time::sleep(Duration::from_millis(60)).await;
+                    self.tell(&call, BRIDGED).await;
+                    tokio::time::sleep(talk).await;
                     self.end(carrier_call_id, CallOutcome::Completed).await;
                 }
+                Some(Instruction::ConnectStream(_)) => {
+                    tokio::time::sleep(talk).await;
+                    self.end(carrier_call_id, CallOutcome::Completed).await;
+                }
+                Some(Instruction::Gather(gather)) => self.ask_for_a_key(&call, fate, gather).await,
                 _ => self.end(carrier_call_id, CallOutcome::Completed).await,
             }
             Ok(Answered::default())

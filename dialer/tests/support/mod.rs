@@ -1,6 +1,7 @@
 //! A database, topics and carriers of a test's own, and dialers to run on them.
 #![allow(
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -8,6 +9,7 @@
 )]
 
 mod carrier;
+mod owner;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -44,7 +46,10 @@ use voice_schemas::{
 use voice_telemetry::Metrics;
 use voice_telephony::{ContextKey, ContextKeys, HookUrls, PhoneNumber};
 
-pub(crate) use self::carrier::{FakeCarrier, Fate};
+pub(crate) use self::{
+    carrier::{FakeCarrier, Fate},
+    owner::{Owner, sql},
+};
 
 /// A gate that only knows its own version: everything the campaign itself rules out still holds.
 #[derive(Debug)]
@@ -315,6 +320,16 @@ impl Stage {
 
     /// Starts a dialer on this stage.
     pub(crate) fn dialer(&self, config: Config) -> Dialer {
+        self.dialer_with(config, Arc::new(Open), None)
+    }
+
+    /// Starts a dialer under this law, which answers "why not" on the listener.
+    pub(crate) fn dialer_with(
+        &self,
+        config: Config,
+        gate: Arc<dyn Gate>,
+        listener: Option<tokio::net::TcpListener>,
+    ) -> Dialer {
         let lines = self
             .accounts
             .values()
@@ -334,12 +349,15 @@ impl Stage {
             producer: self.producer.clone(),
             lines: Arc::new(RwLock::new(Arc::new(lines))),
             context: Arc::clone(&self.context),
-            gate: Arc::new(Open),
+            gate,
             clock: SystemClock::shared(),
             metrics: Metrics::empty(),
         };
         let app = App::build(config, deps).unwrap();
         let lifecycle = Lifecycle::new(Readiness::new(), Duration::ZERO);
+        if let Some(listener) = listener {
+            app.serve_api(&lifecycle, listener);
+        }
         app.start(&lifecycle);
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
@@ -366,6 +384,21 @@ impl Stage {
             fake.everybody(fate);
         }
     }
+}
+
+/// Events of a type that wait in the outbox: no relay runs beside these tests.
+pub(crate) async fn outbox(stage: &Stage, kind: &str) -> Vec<serde_json::Value> {
+    let relay = stage.database.connect(Role::Relay).await;
+    let payloads: Vec<String> =
+        sqlx::query_scalar("SELECT payload::text FROM app.outbox WHERE type = $1 ORDER BY id")
+            .bind(kind)
+            .fetch_all(&relay.job_pool())
+            .await
+            .unwrap();
+    payloads
+        .iter()
+        .map(|payload| serde_json::from_str(payload).unwrap())
+        .collect()
 }
 
 pub(crate) struct Dialer {

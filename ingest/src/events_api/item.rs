@@ -73,6 +73,7 @@ pub(crate) fn judge(text: &RawValue, tenant: TenantId, now: DateTime<Utc>) -> Re
         | EventType::CallHeld
         | EventType::CallResumed
         | EventType::CallTransferred
+        | EventType::CallDtmf
         | EventType::CallEnded => item.ready::<CallData>(call_fault, |data| record_key(&data.call)),
         EventType::AttemptScheduled
         | EventType::AttemptSkipped
@@ -98,6 +99,14 @@ pub(crate) fn judge(text: &RawValue, tenant: TenantId, now: DateTime<Utc>) -> Re
         | EventType::CampaignResumed
         | EventType::CampaignCompleted
         | EventType::CampaignCancelled
+        | EventType::AgentLegInitiated
+        | EventType::AgentLegAnswered
+        | EventType::AgentLegJoined
+        | EventType::AgentLegEnded
+        | EventType::ContactSuppressed
+        | EventType::ContactConsentChanged
+        | EventType::ImportCompleted
+        | EventType::ImportFailed
         | EventType::ReportCompleted
         | EventType::ReportFailed => Err(item.rejected(
             "TYPE_NOT_ALLOWED",
@@ -186,12 +195,25 @@ fn call_fault(kind: EventType, data: &CallData) -> Option<&'static str> {
         kind == EventType::CallAmd,
         matches!(kind, EventType::CallBridged | EventType::CallTransferred),
         kind == EventType::CallEnded,
+        kind == EventType::CallDtmf,
     );
-    let has = (data.amd.is_some(), data.bridge.is_some(), data.ending.is_some());
+    let has = (
+        data.amd.is_some(),
+        data.bridge.is_some(),
+        data.ending.is_some(),
+        data.dtmf.is_some(),
+    );
     if has != wanted {
         return Some(
-            "`data` does not have exactly the section this `type` needs (`amd`, `bridge`, `ending`)",
+            "`data` does not have exactly the section this `type` needs (`amd`, `bridge`, `ending`, `dtmf`)",
         );
+    }
+    // More than the one key a call was told to press may be somebody's secret.
+    let key = |digits: &str| {
+        digits.len() <= 1 && digits.bytes().all(|key| matches!(key, b'0'..=b'9' | b'*' | b'#'))
+    };
+    if data.dtmf.as_ref().is_some_and(|pressed| !key(&pressed.digits)) {
+        return Some("`data.dtmf.digits` is more than one key");
     }
     let hex = |token: &String| {
         token.len() == 32

@@ -7,7 +7,6 @@
 
 mod body;
 mod item;
-pub(crate) mod keys;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -21,7 +20,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tokio::sync::Semaphore;
-use voice_http::{PROBLEM_JSON, Problem, client_address};
+use voice_http::{Keys, PROBLEM_JSON, Problem, client_address};
 use voice_lifecycle::SharedClock;
 use voice_resilience::{Quota, RateLimiter, RetryAfter};
 use voice_schemas::EventId;
@@ -30,7 +29,6 @@ use crate::{
     EventsConfig, error::RETRY_AFTER, events::Counters, hooks::guard::rate::AddressGuard, outlet::Outlet,
 };
 use item::{Ready, Rejected};
-use keys::Keys;
 
 /// What a client that shows no key, or a wrong one, is asked for.
 const CHALLENGE: &str = r#"Bearer realm="voice""#;

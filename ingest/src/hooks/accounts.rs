@@ -142,6 +142,9 @@ pub(crate) struct Account {
     pub(crate) networks: Vec<Network>,
     /// What a call that asks for instructions is told, and the content type of it.
     pub(crate) instructions: Option<(&'static str, Bytes)>,
+    /// What a call is told that pressed a key: to wait a moment, since whoever placed it says what comes next, and else
+    /// to end.
+    pub(crate) after_key: Bytes,
     pub(crate) reader: Reader,
     phone: Option<Arc<PhoneTokenKey>>,
     rate: Arc<Rate>,
@@ -296,6 +299,7 @@ impl Settings {
             ip_policy: stored.ip_policy,
             networks: published.chain(allowed).collect(),
             instructions: self.instructions(&reader, &stored.locale),
+            after_key: after_key(&reader),
             reader,
             phone: stored.phone_key.clone(),
             rate: rate(stored, before),
@@ -324,6 +328,14 @@ impl Settings {
             .ok()??;
         Some((kind, Bytes::from(document)))
     }
+}
+
+fn after_key(reader: &Reader) -> Bytes {
+    let wait = Instruction::Prompt(Prompt::Pause { seconds: 5 });
+    let told = reader.carrier().response(&[wait, Instruction::Hangup]);
+    told.ok()
+        .flatten()
+        .map_or_else(Bytes::new, |(_, document)| Bytes::from(document))
 }
 
 /// The same bucket as before while the allowance is the same: a reload is no fresh burst.

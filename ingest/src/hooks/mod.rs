@@ -349,6 +349,9 @@ impl Delivery {
         match (&self.signed.account.instructions, self.kind) {
             // Also for a repetition: the call behind it still waits to be told.
             (Some((kind, document)), HookKind::Voice) => Answer::Instructions(kind, document.clone()),
+            (Some((kind, _)), HookKind::Gather) => {
+                Answer::Instructions(kind, self.signed.account.after_key.clone())
+            }
             _ => Answer::Done,
         }
     }

@@ -3,7 +3,7 @@
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use voice_ingest::EventKey;
+use voice_http::ApiKey;
 use voice_schemas::{
     AgentId, Envelope, EventId, EventType, TenantId,
     events::{
@@ -31,7 +31,7 @@ impl Producer {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let mut setup = Setup::new(&topics.config, Vec::new());
-        setup.config.events.keys = vec![EventKey { tenant, sha256 }];
+        setup.config.events.keys = vec![ApiKey { tenant, sha256 }];
         change(&mut setup);
         Self {
             service: setup.start().await,

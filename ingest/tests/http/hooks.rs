@@ -86,6 +86,51 @@ async fn an_inbound_twilio_call_is_keyed_by_its_call_and_shows_no_number() {
     assert_eq!(stored.data.ending.unwrap().duration_ms, Some(42_000));
 }
 
+/// The key a person presses in a message is told, and their call is kept until whoever placed it says what comes next; other
+/// digits stay where they are.
+#[tokio::test]
+async fn a_pressed_key_is_told_once_and_the_call_waits_for_what_follows() {
+    let (topics, account) = (Topics::create().await, account(twilio_credentials()));
+    let service = Setup::new(&topics.config, vec![account.clone()]).start().await;
+    let mut context = campaign_context(account.tenant);
+    context.opt_out_key = Some('9');
+    let asked = |context| {
+        let sealed = context_keys().seal(context).as_query();
+        format!("{}?ctx={sealed}", path(&account, "gather"))
+    };
+    let sid = call_sid();
+    let form = [
+        ("CallSid", sid.as_str()),
+        ("CallStatus", "in-progress"),
+        ("Digits", "9"),
+    ];
+    for _ in 0..2 {
+        let response = service.twilio(&asked(&context), &form).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let document = response.text().await.unwrap();
+        assert!(
+            document.contains("<Pause") && document.contains("<Hangup/>"),
+            "{document}"
+        );
+    }
+    // Somebody's card number, typed into a call that was not asked for a key, and into one that was.
+    let card = [("CallSid", sid.as_str()), ("Digits", "4111111111111111")];
+    let unasked = campaign_context(account.tenant);
+    assert_eq!(
+        service.twilio(&asked(&unasked), &card).await.status(),
+        StatusCode::OK
+    );
+
+    let records = topics.calls().await;
+    let [(_, stored)] = records.as_slice() else {
+        panic!("{records:?}")
+    };
+    let stored = event(stored);
+    assert_eq!(stored.kind.as_str(), "call.dtmf");
+    assert_eq!(stored.data.dtmf.unwrap().digits, "9");
+    assert!(topics.letters().await.is_empty());
+}
+
 #[tokio::test]
 async fn a_twilio_call_brings_its_context_back_in_the_query_which_the_signature_covers() {
     let (topics, account) = (Topics::create().await, account(twilio_credentials()));

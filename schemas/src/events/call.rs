@@ -166,6 +166,17 @@ pub struct Bridge {
     pub agent_kind: AgentKind,
 }
 
+/// What the far end pressed when it was asked to press a key.
+///
+/// Digits can be secrets: card numbers, passwords of other people's systems. So an event carries at most the one key
+/// the call was told to press, and only where a prompt of ours asked for it; what is pressed in a conversation, or
+/// besides the key, is never reported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Dtmf {
+    /// The key; empty when the question ran out, or was answered with another key.
+    pub digits: String,
+}
+
 /// How the call ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ending {
@@ -199,9 +210,12 @@ pub struct CallData {
     /// Present on `call.bridged` and `call.transferred`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge: Option<Bridge>,
-    /// Present on `call.ended`.
+    /// Present on `call.ended` and `agent.leg_ended`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
+    /// Present on `call.dtmf`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtmf: Option<Dtmf>,
 }
 
 impl EventData for CallData {
@@ -232,7 +246,25 @@ pub enum CallFact {
     Resumed,
     /// `call.transferred`
     Transferred(Bridge),
+    /// `call.dtmf`
+    Dtmf(Dtmf),
     /// `call.ended`
+    Ended(Ending),
+    /// `agent.leg_…`: the call is one to an agent, not to a customer.
+    AgentLeg(AgentLeg),
+}
+
+/// One thing that happened to an agent's leg. Its events have types of their own, so that nobody who counts calls of
+/// customers counts legs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentLeg {
+    /// `agent.leg_initiated`
+    Initiated,
+    /// `agent.leg_answered`
+    Answered,
+    /// `agent.leg_joined`
+    Joined,
+    /// `agent.leg_ended`
     Ended(Ending),
 }
 
@@ -249,7 +281,12 @@ impl CallFact {
             Self::Held => EventType::CallHeld,
             Self::Resumed => EventType::CallResumed,
             Self::Transferred(_) => EventType::CallTransferred,
+            Self::Dtmf(_) => EventType::CallDtmf,
             Self::Ended(_) => EventType::CallEnded,
+            Self::AgentLeg(AgentLeg::Initiated) => EventType::AgentLegInitiated,
+            Self::AgentLeg(AgentLeg::Answered) => EventType::AgentLegAnswered,
+            Self::AgentLeg(AgentLeg::Joined) => EventType::AgentLegJoined,
+            Self::AgentLeg(AgentLeg::Ended(_)) => EventType::AgentLegEnded,
         }
     }
 
@@ -266,7 +303,7 @@ impl CallFact {
     ) -> CallEvent {
         let kind = self.event_type();
         let id = match &self {
-            Self::Ended(_) => terminal_event_id(call.call_id),
+            Self::Ended(_) | Self::AgentLeg(AgentLeg::Ended(_)) => terminal_event_id(call.call_id),
             _ => EventId::derived(
                 at,
                 &[
@@ -284,12 +321,19 @@ impl CallFact {
             amd: None,
             bridge: None,
             ending: None,
+            dtmf: None,
         };
         match self {
             Self::Amd(amd) => data.amd = Some(amd),
             Self::Bridged(bridge) | Self::Transferred(bridge) => data.bridge = Some(bridge),
-            Self::Ended(ending) => data.ending = Some(ending),
-            Self::Initiated | Self::Ringing | Self::Answered | Self::Held | Self::Resumed => {}
+            Self::Ended(ending) | Self::AgentLeg(AgentLeg::Ended(ending)) => data.ending = Some(ending),
+            Self::Dtmf(dtmf) => data.dtmf = Some(dtmf),
+            Self::Initiated
+            | Self::Ringing
+            | Self::Answered
+            | Self::Held
+            | Self::Resumed
+            | Self::AgentLeg(AgentLeg::Initiated | AgentLeg::Answered | AgentLeg::Joined) => {}
         }
         Envelope::new(id, tenant, source, kind, at, data)
     }
@@ -303,12 +347,22 @@ pub fn terminal_event_id(call: CallId) -> EventId {
     EventId::derived(at, &[b"call.ended", call.0.as_bytes()])
 }
 
-/// The record key: events of a call stay in order, and a campaign shard has one owner.
-/// Outbound `campaign#shard`, inbound the call id.
+/// The record key: events of a call stay in order, a campaign shard has one owner, and so has an agent's leg.
+/// Outbound `campaign#shard`, the leg of an agent [`agent_leg_key`], inbound the call id.
 #[must_use]
 pub fn record_key(call: &CallRef) -> String {
-    match call.campaign_id {
-        Some(campaign) => format!("{}#{}", campaign.0, call.shard.unwrap_or(0)),
-        None => call.call_id.0.to_string(),
+    match (call.campaign_id, call.agent_id) {
+        (Some(campaign), _) => format!("{}#{}", campaign.0, call.shard.unwrap_or(0)),
+        // We call an agent for no campaign in particular: that is their leg.
+        (None, Some(agent)) if call.direction == Direction::Outbound && call.attempt_id.is_none() => {
+            agent_leg_key(agent)
+        }
+        (None, _) => call.call_id.0.to_string(),
     }
+}
+
+/// The record key of all legs of an agent.
+#[must_use]
+pub fn agent_leg_key(agent: AgentId) -> String {
+    format!("agent#{}", agent.0)
 }

@@ -7,6 +7,7 @@ pub mod agent;
 pub mod attempt;
 pub mod call;
 pub mod campaign;
+pub mod contact;
 pub mod media;
 pub mod report;
 

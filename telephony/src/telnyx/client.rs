@@ -121,7 +121,14 @@ impl Client {
     fn dial(&self, request: &OriginateRequest) -> Result<Value, InstructionError> {
         let mut body = match request.on_answer.as_slice() {
             [] => json!({}),
-            [Instruction::ConnectStream(stream)] => stream_fields(stream),
+            [Instruction::ConnectStream(stream)] => {
+                let mut body = stream_fields(stream);
+                // Only the command for a live call takes them; the `start` of a dialled stream has the context.
+                if let Some(fields) = body.as_object_mut() {
+                    fields.remove("custom_parameters");
+                }
+                body
+            }
             [first, ..] => {
                 let instruction = first.name();
                 return Err(InstructionError::Unsupported {

@@ -145,6 +145,12 @@ fn gather_command(gather: &Gather, prompt: Option<&Prompt>) -> Result<Command, I
     if let Some(key) = gather.finish_on_key {
         body["terminating_digit"] = json!(key.to_string());
     }
+    if let Some(keys) = &gather.valid_digits {
+        body["valid_digits"] = json!(keys);
+    }
+    if let Some(context) = &gather.context {
+        body["client_state"] = json!(context.as_client_state());
+    }
     if prompt.is_some() {
         // Telnyx repeats the prompt three times by default; a flow decides that for itself.
         body["maximum_tries"] = json!(1);

@@ -17,7 +17,8 @@ use voice_schemas::events::call::{
 use super::signature;
 use crate::{
     HookKind, Instruction, InstructionError, KeyError, ParseError, Parsed, VerifyError, WebhookRequest,
-    webhook::{Account, CarrierCall, CarrierEvent, call_ref},
+    context::CallContext,
+    webhook::{Account, CarrierCall, CarrierEvent, call_ref, of_agent_leg, pressed},
 };
 
 /// The webhook side of a Telnyx account.
@@ -110,6 +111,10 @@ struct Payload<'a> {
     hangup_source: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     sip_hangup_cause: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    digit: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    digits: Option<Cow<'a, str>>,
 }
 
 fn parse(body: &[u8], account: &Account<'_>) -> Result<Parsed, ParseError> {
@@ -141,11 +146,11 @@ fn parse(body: &[u8], account: &Account<'_>) -> Result<Parsed, ParseError> {
         None | Some("") => None,
         Some(state) => Some(account.own(account.context.open_client_state(state)?)?),
     };
-    let agent_kind = context
-        .as_ref()
-        .and_then(|context| context.agent_kind)
-        .unwrap_or(AgentKind::Human);
-    let Some(fact) = kind.fact(&payload, agent_kind) else {
+    let mut fact = kind.fact(&payload, context.as_ref());
+    if context.as_ref().is_some_and(|context| context.agent_leg) {
+        fact = fact.and_then(of_agent_leg);
+    }
+    let Some(fact) = fact else {
         return Ok(Parsed::Ignored {
             carrier_event: data.event_type.into_owned(),
         });
@@ -191,10 +196,13 @@ enum Kind {
     Initiated,
     Answered,
     Bridged,
+    Joined,
     Held,
     Resumed,
     Detection,
     Greeting,
+    Pressed,
+    Gathered,
     Hangup,
 }
 
@@ -204,6 +212,10 @@ impl Kind {
             "call.initiated" => Self::Initiated,
             "call.answered" => Self::Answered,
             "call.bridged" => Self::Bridged,
+            // The one event of a leg that enters a room: there is no `call.bridged` then.
+            "conference.participant.joined" => Self::Joined,
+            "call.dtmf.received" => Self::Pressed,
+            "call.gather.ended" => Self::Gathered,
             "call.hold" => Self::Held,
             "call.unhold" => Self::Resumed,
             "call.machine.detection.ended" | "call.machine.premium.detection.ended" => Self::Detection,
@@ -213,7 +225,10 @@ impl Kind {
         })
     }
 
-    fn fact(self, payload: &Payload<'_>, agent_kind: AgentKind) -> Option<CallFact> {
+    fn fact(self, payload: &Payload<'_>, context: Option<&CallContext>) -> Option<CallFact> {
+        let agent_kind = context
+            .and_then(|context| context.agent_kind)
+            .unwrap_or(AgentKind::Human);
         let verdict = |answered_by, beep| {
             CallFact::Amd(Amd {
                 answered_by,
@@ -225,6 +240,17 @@ impl Kind {
             Self::Initiated => CallFact::Initiated,
             Self::Answered => CallFact::Answered,
             Self::Bridged => CallFact::Bridged(Bridge { agent_kind }),
+            // Whoever enters without a context of ours is no customer that we put there.
+            Self::Joined if context.is_some() => CallFact::Bridged(Bridge { agent_kind }),
+            Self::Joined => return None,
+            // One of many keys, or a key nobody asked for, says nothing.
+            Self::Pressed => CallFact::Dtmf(
+                pressed(context, payload.digit.as_deref().unwrap_or_default())
+                    .filter(|pressed| !pressed.digits.is_empty())?,
+            ),
+            Self::Gathered => {
+                CallFact::Dtmf(pressed(context, payload.digits.as_deref().unwrap_or_default())?)
+            }
             Self::Held => CallFact::Held,
             Self::Resumed => CallFact::Resumed,
             Self::Detection => verdict(answered_by(payload.result.as_deref()), false),
@@ -300,11 +326,9 @@ const NO_FACTS: &[&str] = &[
     "call.deepfake_detection.error",
     "call.deepfake_detection.result",
     "call.dequeued",
-    "call.dtmf.received",
     "call.enqueued",
     "call.fork.started",
     "call.fork.stopped",
-    "call.gather.ended",
     "call.machine.premium.call_screening.detected",
     "call.machine.premium.detection.started",
     "call.payment.completed",
@@ -326,7 +350,6 @@ const NO_FACTS: &[&str] = &[
     "conference.created",
     "conference.ended",
     "conference.floor.changed",
-    "conference.participant.joined",
     "conference.participant.left",
     "conference.participant.playback.ended",
     "conference.participant.playback.started",

@@ -15,7 +15,7 @@ use super::signature::{self, Form, Token};
 use crate::{
     HookKind, Instruction, InstructionError, KeyError, ParseError, Parsed, VerifyError, WebhookRequest,
     context::CallContext,
-    webhook::{Account, CarrierCall, CarrierEvent, call_ref},
+    webhook::{Account, CarrierCall, CarrierEvent, call_ref, of_agent_leg, pressed},
 };
 
 /// The parameters read here. A callback has some thirty; decoding the rest again would be for nothing.
@@ -25,6 +25,7 @@ const READ: &[&[u8]] = &[
     b"CallSid",
     b"CallStatus",
     b"ConferenceSid",
+    b"Digits",
     b"Direction",
     b"ErrorCode",
     b"From",
@@ -88,6 +89,7 @@ impl crate::Webhooks for Webhooks {
             HookKind::Amd => hook.amd(),
             HookKind::Conference => hook.conference(),
             HookKind::Voice => hook.voice(),
+            HookKind::Gather => hook.gathered(),
             HookKind::Call => Err(ParseError::malformed("path", "Twilio has no `call` hook")),
         }
     }
@@ -163,6 +165,10 @@ impl Hook<'_> {
     }
 
     fn event(self, carrier_event: String, dedupe: &str, fact: CallFact) -> Result<Parsed, ParseError> {
+        let leg = self.context.as_ref().is_some_and(|context| context.agent_leg);
+        let Some(fact) = (if leg { of_agent_leg(fact) } else { Some(fact) }) else {
+            return Ok(Parsed::Ignored { carrier_event });
+        };
         let sid = self.need("CallSid")?;
         if !is_sid(sid, "CA") {
             return Err(ParseError::malformed(
@@ -271,6 +277,16 @@ impl Hook<'_> {
         })
     }
 
+    /// The end of a gather. A call is asked to press a key once, so its id says which answer this is.
+    fn gathered(self) -> Result<Parsed, ParseError> {
+        let carrier_event = "gather".to_owned();
+        let Some(pressed) = pressed(self.context.as_ref(), self.get("Digits").unwrap_or_default()) else {
+            return Ok(Parsed::Ignored { carrier_event });
+        };
+        let dedupe = format!("{}/gather", self.need("CallSid")?);
+        self.event(carrier_event, &dedupe, CallFact::Dtmf(pressed))
+    }
+
     fn conference(self) -> Result<Parsed, ParseError> {
         let name = self.need("StatusCallbackEvent")?.to_owned();
         let fact = match name.as_str() {
@@ -293,7 +309,8 @@ impl Hook<'_> {
             }
             _ => return Err(ParseError::unknown(&name)),
         };
-        if !self.is_customer() {
+        let leg = self.context.as_ref().is_some_and(|context| context.agent_leg);
+        if !leg && !self.is_customer() {
             return Ok(Parsed::Ignored { carrier_event: name });
         }
         let conference = self.need("ConferenceSid")?;

@@ -61,7 +61,7 @@ pub(crate) fn request() -> OriginateRequest {
     OriginateRequest {
         attempt: AttemptId(Uuid::from_u128(7)),
         context: sealed(),
-        to: PhoneNumber::parse("+14155550100").unwrap(),
+        to: PhoneNumber::parse("+14155550100").unwrap().into(),
         from: PhoneNumber::parse("+14155550199").unwrap(),
         hooks: HookUrls::new(&Url::parse("https://voice.example/hooks/carrier/ing_1/").unwrap()),
         ring_timeout: Duration::from_secs(20),

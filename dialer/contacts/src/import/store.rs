@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 use sqlx::{Row as _, types::Json};
 use uuid::Uuid;
 use voice_postgres::{Error, Result, TenantTx};
-use voice_schemas::ContactId;
+use voice_schemas::{ContactId, ListId, events::contact::ImportData};
 
 use super::{
     Entry, Setup,
     resolve::{Change, Known, Member, Said, Stored},
 };
 use crate::{
-    Candidate, Channel, Code, ConsentStatus, ConsentType, Counters, Statement, consents,
+    Candidate, Channel, Code, ConsentStatus, ConsentType, Counters, Statement, consents, events,
     lists::List,
     suppressions::{self, Scope},
 };
@@ -70,19 +70,34 @@ pub(crate) async fn begin(tx: &mut TenantTx, id: Uuid, list: &List, setup: &Setu
     Ok(())
 }
 
-/// Ends an import.
+/// Ends an import, and tells of it.
 pub(crate) async fn finish(tx: &mut TenantTx, id: Uuid, failure: Option<&str>) -> Result<()> {
-    sqlx::query(
+    let row = sqlx::query(
         "UPDATE app.imports SET state = CASE WHEN $3::text IS NULL THEN 'completed' ELSE 'failed' END, failure = $3,
              finished_at = now()
-         WHERE tenant_id = $1 AND id = $2 AND state = 'running'",
+         WHERE tenant_id = $1 AND id = $2 AND state = 'running'
+         RETURNING list_id, rows_read, rows_created, rows_updated, rows_duplicate, rows_invalid, rows_suppressed,
+                   finished_at",
     )
     .bind(tx.tenant().0)
     .bind(id)
     .bind(failure)
-    .execute(&mut **tx)
+    .fetch_optional(&mut **tx)
     .await?;
-    Ok(())
+    let Some(row) = row else { return Ok(()) };
+    let count = |column: &str| -> Result<u64> { Ok(row.try_get::<i64, _>(column)?.unsigned_abs()) };
+    let data = ImportData {
+        import_id: id,
+        list_id: ListId(row.try_get("list_id")?),
+        read: count("rows_read")?,
+        created: count("rows_created")?,
+        updated: count("rows_updated")?,
+        duplicate: count("rows_duplicate")?,
+        invalid: count("rows_invalid")?,
+        suppressed: count("rows_suppressed")?,
+        failure: failure.map(str::to_owned),
+    };
+    events::imported(tx, data, row.try_get("finished_at")?).await
 }
 
 /// Locks an import and says how far it is; none when it has ended.
@@ -520,7 +535,7 @@ async fn insert_consents(tx: &mut TenantTx, import: Uuid, changes: &Changes<'_>)
         );
     }
     if !statements.is_empty() {
-        consents::add(tx, &statements).await?;
+        consents::store(tx, &statements).await?;
     }
     Ok(())
 }

@@ -8,9 +8,13 @@ fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
 }
 
+fn home() -> (CampaignId, u16) {
+    (CampaignId::derived(at(0), &[b"campaign"]), 0)
+}
+
 fn signed_in() -> AgentState {
     let mut agent = AgentState::offline(at(0));
-    let works_for = (CampaignId::derived(at(0), &[b"campaign"]), 0);
+    let works_for = home();
     agent
         .apply(
             Input::SignIn {
@@ -33,6 +37,7 @@ fn attempt(number: u8) -> AttemptId {
 
 fn reserve(agent: &mut AgentState, number: u8, second: i64) -> u64 {
     let input = Input::Reserve {
+        by: home(),
         attempt: attempt(number),
         until: at(second + 5),
     };
@@ -68,6 +73,7 @@ fn an_agent_without_heartbeat_is_gone_and_cannot_be_reserved_even_before_the_clo
     assert!(agent.is_free(at(29)));
     assert!(!agent.is_free(at(30)));
     let input = Input::Reserve {
+        by: home(),
         attempt: attempt(1),
         until: at(40),
     };
@@ -134,7 +140,7 @@ fn the_legs_of_a_call_repair_a_status_that_disagrees_with_them() {
 
 fn any_input() -> impl Strategy<Value = Input> {
     use AgentStatus as S;
-    let works_for = (CampaignId::derived(at(0), &[b"campaign"]), 0);
+    let works_for = home();
     prop_oneof![
         (0_i64..200).prop_map(move |second| Input::SignIn {
             works_for,
@@ -146,8 +152,14 @@ fn any_input() -> impl Strategy<Value = Input> {
         proptest::sample::select(vec![S::Available, S::Break, S::Away, S::Offline, S::OnCall])
             .prop_map(|status| Input::Choose { status, reason: None }),
         (0_u8..4, 0_i64..200).prop_map(|(number, second)| Input::Reserve {
+            by: home(),
             attempt: attempt(number),
             until: at(second)
+        }),
+        (0_u64..20, 0_u16..3).prop_map(|(epoch, shard)| Input::Lend {
+            epoch,
+            from: home(),
+            to: (home().0, shard)
         }),
         (0_u64..6).prop_map(|token| Input::Release { token }),
         (0_u64..6, 0_u8..4).prop_map(|(token, number)| Input::Connect {
@@ -198,4 +210,46 @@ proptest! {
             prop_assert!(agent.token >= before.token);
         }
     }
+}
+
+#[test]
+fn only_whom_they_work_for_reserves_an_agent_and_only_an_idle_one_is_lent() {
+    let mut agent = signed_in();
+    let elsewhere = (CampaignId::derived(at(0), &[b"another"]), 0);
+    let lend = |epoch| Input::Lend {
+        epoch,
+        from: home(),
+        to: elsewhere,
+    };
+    assert_eq!(agent.apply(lend(agent.epoch + 1), at(1)), Err(Refused::Stale));
+    let idle_since = agent.available_since;
+    agent.apply(lend(agent.epoch), at(1)).unwrap();
+    assert_eq!(
+        (agent.works_for, agent.available_since),
+        (Some(elsewhere), idle_since)
+    );
+    // Who lent them away does not know it yet.
+    let late = Input::Reserve {
+        by: home(),
+        attempt: attempt(1),
+        until: at(9),
+    };
+    assert_eq!(agent.apply(late, at(2)), Err(Refused::Elsewhere));
+    let reserve = Input::Reserve {
+        by: elsewhere,
+        attempt: attempt(2),
+        until: at(9),
+    };
+    agent.apply(reserve, at(2)).unwrap();
+    let back = Input::Lend {
+        epoch: agent.epoch,
+        from: elsewhere,
+        to: home(),
+    };
+    assert_eq!(
+        agent.apply(back, at(3)),
+        Err(Refused::Stale),
+        "not while reserved"
+    );
+    assert_eq!(agent.apply(lend(agent.epoch), at(3)), Err(Refused::Elsewhere));
 }

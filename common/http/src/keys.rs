@@ -1,30 +1,48 @@
-//! Which trusted producer presents which key.
+//! Keys of programs: who presents one, and for which tenant it speaks.
 
-use http::{HeaderMap, header};
+use axum::http::{HeaderMap, header};
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 use voice_schemas::TenantId;
 
-use crate::EventKey;
+/// A key, as an operator configures it: whoever presents it speaks for this tenant and no other.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKey {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// SHA-256 of the whole key (`cck_…`), 64 hexadecimal characters.
+    pub sha256: String,
+}
+
+impl ApiKey {
+    /// Whether the digest is one.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        digest(&self.sha256).is_some()
+    }
+}
 
 const PREFIX: &str = "cck_";
 
-/// The keys of this deployment, as digests.
+/// The keys of a surface, as digests.
 #[derive(Debug)]
-pub(crate) struct Keys(Vec<([u8; 32], TenantId)>);
+pub struct Keys(Vec<([u8; 32], TenantId)>);
 
-/// A producer that proved itself.
+/// A program that proved itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Producer {
+pub struct KeyHolder {
     /// Its place in the list of keys.
-    pub(crate) index: usize,
-    /// Whose events it may write.
-    pub(crate) tenant: TenantId,
+    pub index: usize,
+    /// For whom it speaks.
+    pub tenant: TenantId,
 }
 
 impl Keys {
-    /// Keys that are no digest are left out; [`Config::faults`](crate::Config::faults) names them.
-    pub(crate) fn new(keys: &[EventKey]) -> Self {
+    /// Keys that are [no digest](ApiKey::is_usable) are left out.
+    #[must_use]
+    pub fn new(keys: &[ApiKey]) -> Self {
         Self(
             keys.iter()
                 .filter_map(|key| Some((digest(&key.sha256)?, key.tenant)))
@@ -32,9 +50,10 @@ impl Keys {
         )
     }
 
-    /// The producer behind the bearer token. Takes as long for every wrong key, and for the right ones too:
+    /// Whoever is behind the bearer token. Takes as long for every wrong key, and for the right ones too:
     /// all digests are compared, in constant time.
-    pub(crate) fn find(&self, headers: &HeaderMap) -> Option<Producer> {
+    #[must_use]
+    pub fn find(&self, headers: &HeaderMap) -> Option<KeyHolder> {
         let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (scheme, token) = value.split_once(' ')?;
         let token = token.trim();
@@ -47,7 +66,7 @@ impl Keys {
             found.conditional_assign(&index, digest.ct_eq(&presented));
         }
         let index = usize::try_from(found).ok()?;
-        self.0.get(index).map(|(_, tenant)| Producer {
+        self.0.get(index).map(|(_, tenant)| KeyHolder {
             index,
             tenant: *tenant,
         })
@@ -55,7 +74,7 @@ impl Keys {
 }
 
 /// 32 bytes from 64 hexadecimal characters.
-pub(crate) fn digest(hex: &str) -> Option<[u8; 32]> {
+fn digest(hex: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
@@ -88,7 +107,7 @@ mod tests {
                 .collect::<String>()
         };
         let keys: Vec<_> = std::iter::zip(tokens, &tenants)
-            .map(|(token, tenant)| EventKey {
+            .map(|(token, tenant)| ApiKey {
                 tenant: *tenant,
                 sha256: hex(token),
             })
@@ -101,14 +120,14 @@ mod tests {
         let (keys, tenants) = keys(&["cck_first", "cck_second"]);
         assert_eq!(
             keys.find(&headers("Bearer cck_first")),
-            Some(Producer {
+            Some(KeyHolder {
                 index: 0,
                 tenant: tenants[0]
             })
         );
         assert_eq!(
             keys.find(&headers("bearer cck_second")),
-            Some(Producer {
+            Some(KeyHolder {
                 index: 1,
                 tenant: tenants[1]
             })

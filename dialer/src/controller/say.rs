@@ -1,0 +1,212 @@
+//! What a call is told: commands to carriers, beside the loop, which must not wait for one.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use voice_schemas::{
+    events::call::{AgentKind, CallFact, CallRef, Direction, Ending, Evidence},
+    topics,
+};
+use voice_telephony::{
+    CallContext, Conference, ConnectStream, Gather, HookUrls, Instruction, Prompt, SealedContext,
+};
+
+use super::worker::{Deps, ShardKey};
+use crate::{
+    attempts::Line as Attempt,
+    campaigns::{Campaign, SOURCE},
+    events::{CommandRefused, Postponed},
+    shards,
+};
+
+/// A call that hears a message is hung up after this, whatever becomes of the message.
+pub(super) const LONGEST_MESSAGE: TimeDelta = TimeDelta::seconds(120);
+/// How long a person has to press the key after a message.
+const KEY_SECONDS: u16 = 4;
+
+/// What to tell a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Say {
+    /// Go into the room of the line's agent.
+    Person,
+    /// Talk to an AI agent.
+    Ai,
+    /// Hear the campaign's message for machines.
+    Voicemail,
+    /// Hear who called, and which key ends all calls.
+    SafeHarbour,
+    /// Hear that there will be no more calls.
+    Farewell,
+    /// End.
+    HangUp,
+}
+
+impl Say {
+    /// Whether the call is to end when the message is over.
+    pub(super) const fn is_message(self) -> bool {
+        matches!(self, Self::Voicemail | Self::SafeHarbour | Self::Farewell)
+    }
+}
+
+/// The room of an agent, at every carrier account.
+pub(super) fn room(agent: voice_schemas::AgentId) -> String {
+    format!("agent-{}", agent.0)
+}
+
+/// Tells the carrier what to do with an answered call.
+pub(super) fn command(deps: &Deps, key: ShardKey, campaign: &Campaign, line: &Attempt, say: Say) {
+    let Some((_, id)) = line.carrier.clone() else {
+        return;
+    };
+    let Some(account) = line.account else { return };
+    let found = crate::app::lines(&deps.lines).get(&(key.0, account)).cloned();
+    let Some(way) = found else { return };
+    let sealed = |with_key: bool| {
+        let opt_out_key = with_key.then_some(campaign.opt_out_key);
+        deps.context.seal(&CallContext {
+            opt_out_key,
+            ..context(key, line)
+        })
+    };
+    let message = |url: &Option<String>| match url {
+        Some(url) => message(url, campaign.opt_out_key, &way.hooks, &sealed(true)),
+        None => vec![Instruction::Hangup],
+    };
+    let instructions = match say {
+        Say::Person => {
+            let room = line.agent.map_or_else(|| format!("call-{}", line.call.0), room);
+            let mut conference = Conference::new(room);
+            conference.label = Some("customer:human".to_owned());
+            vec![Instruction::Conference(
+                conference.reporting_to(&way.hooks, &sealed(false)),
+            )]
+        }
+        Say::Ai => stream(campaign, line).into_iter().collect(),
+        Say::Voicemail => message(&campaign.voicemail_url),
+        Say::SafeHarbour => message(&campaign.safe_harbour_url),
+        Say::Farewell => message(&campaign.opt_out_url),
+        Say::HangUp => vec![Instruction::Hangup],
+    };
+    let name = instructions.first().map_or("none", Instruction::name);
+    tokio::spawn(async move {
+        // What is left to do at Telnyx is the end of a message: told when it says that the message is over.
+        if let Err(error) = way.client.answer(&id, &instructions).await {
+            CommandRefused {
+                command: name,
+                error: &error,
+            }
+            .emit();
+        }
+    });
+}
+
+/// A message during and after which the key can be pressed; then the call ends.
+fn message(url: &str, key: char, hooks: &HookUrls, context: &SealedContext) -> Vec<Instruction> {
+    let gather = Gather {
+        prompts: vec![Prompt::Play { url: url.to_owned() }],
+        digits: Some(1),
+        timeout_seconds: Some(KEY_SECONDS),
+        valid_digits: Some(key.to_string()),
+        ..Gather::default()
+    };
+    vec![
+        Instruction::Gather(gather.reporting_to(hooks, context)),
+        Instruction::Hangup,
+    ]
+}
+
+/// Where the audio of an AI agent goes.
+pub(super) fn stream(campaign: &Campaign, line: &Attempt) -> Option<Instruction> {
+    let url = campaign.ai_stream_url.clone()?;
+    Some(Instruction::ConnectStream(ConnectStream {
+        url,
+        name: None,
+        parameters: [
+            ("attempt_id".to_owned(), line.attempt.0.to_string()),
+            ("call_id".to_owned(), line.call.0.to_string()),
+        ]
+        .into(),
+    }))
+}
+
+/// What comes back with every webhook of the call.
+pub(super) fn context(key: ShardKey, line: &Attempt) -> CallContext {
+    let (tenant, campaign, shard) = key;
+    CallContext {
+        campaign: Some((campaign, shard)),
+        attempt: Some(line.attempt),
+        contact: Some(line.contact),
+        agent: line.agent,
+        agent_kind: line.agent.map(|_| AgentKind::Human),
+        phone_token: Some(line.phone_token.simple().to_string()),
+        ..CallContext::new(tenant, line.call, Direction::Outbound)
+    }
+}
+
+/// Asks the carrier where a call stands. Its end, when it has one, goes to `calls.events` like any other: the whole
+/// platform learns it from there, this worker included.
+pub(super) fn ask(deps: &Deps, key: ShardKey, line: &Attempt, now: DateTime<Utc>) {
+    let Some((carrier, id)) = line.carrier.clone() else {
+        return;
+    };
+    let Some(account) = line.account else { return };
+    let found = crate::app::lines(&deps.lines).get(&(key.0, account)).cloned();
+    let Some(way) = found else { return };
+    let (deps, line) = (deps.clone(), line.clone());
+    tokio::spawn(async move {
+        let snapshot = match way.client.lookup(&id).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                CommandRefused {
+                    command: "lookup",
+                    error: &error,
+                }
+                .emit();
+                return;
+            }
+        };
+        let Some(ending) = snapshot.ending else { return };
+        let (tenant, campaign, shard) = key;
+        let call = CallRef {
+            call_id: line.call,
+            direction: Direction::Outbound,
+            carrier,
+            carrier_call_id: id,
+            campaign_id: Some(campaign),
+            shard: Some(shard),
+            attempt_id: Some(line.attempt),
+            contact_id: Some(line.contact),
+            queue_id: None,
+            agent_id: line.agent,
+            phone_token: Some(line.phone_token.simple().to_string()),
+        };
+        let evidence = Evidence {
+            carrier_event: "lookup".to_owned(),
+            dedupe_key: "dialer".to_owned(),
+            sequence: None,
+            received_at: now,
+        };
+        let ended = CallFact::Ended(Ending {
+            reconciled: true,
+            ..ending
+        });
+        let at = snapshot.ended_at.unwrap_or(now);
+        let event = ended.into_event(tenant, SOURCE, at, call, evidence);
+        let Ok(payload) = serde_json::to_vec(&event) else {
+            return;
+        };
+        let record = voice_kafka::OutboundRecord {
+            topic: deps.kafka.topic(&topics::CALLS),
+            key: shards::key(campaign, shard).into_bytes(),
+            payload,
+            headers: Vec::new(),
+        };
+        // Asked again in a minute should it not arrive.
+        if let Err(error) = deps.producer.send(&record).await {
+            Postponed {
+                work: "telling of an end the carrier was asked for",
+                kind: error.kind(),
+                error: &error,
+            }
+            .emit();
+        }
+    });
+}

@@ -1,0 +1,198 @@
+//! Preview: a contact is offered to an agent, and dialled for them when they say so.
+//!
+//! Both are judged, the offer so that nobody is shown whom nobody may call, and the dial because the moment is another.
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use rand::Rng;
+use voice_postgres::{Database, TenantTx};
+use voice_schemas::AttemptId;
+
+use super::{
+    candidates::{self, Candidate},
+    claim::{self, Claim, ClaimError, Order},
+    judge::Judged,
+    writes,
+};
+use crate::{
+    agents::{self, Input},
+    campaigns::{CallerNumber, caller_numbers},
+    origination::caller_id,
+    preview::{self, Offer, State},
+};
+
+/// Finds a contact for an agent who asked, and puts it off for as long as they may look at it. True when there was one.
+///
+/// # Errors
+/// See [`ClaimError`].
+pub async fn offer(
+    database: &Database,
+    order: &Order<'_>,
+    asked: &Offer,
+    rng: &mut (impl Rng + Send),
+    now: DateTime<Utc>,
+) -> Result<bool, ClaimError> {
+    let now = now.trunc_subsecs(6);
+    let mut tx = database.tenant(order.campaign.tenant).await?;
+    claim::guard(&mut tx, order).await?;
+    if !preview::hold(&mut tx, asked, State::Asked).await? {
+        return Ok(false);
+    }
+    let mut due = candidates::due(&mut tx, order.campaign, order.shard, order.look, now).await?;
+    let mut numbers = numbers(&mut tx, order, now).await?;
+    let mut decisions = Vec::new();
+    let mut found = None;
+    for candidate in &mut due {
+        let Some(shown) = show(&mut numbers, candidate, |_| true, rng) else {
+            continue;
+        };
+        candidate.show(shown);
+        let (phone, judged) = claim::best(order, candidate, now);
+        if judged.verdict.allowed() {
+            found = Some(candidate.contact);
+            break;
+        }
+        decisions.push(decision(claim::fresh_id(now), candidate, phone, judged));
+    }
+    writes::write(&mut tx, order, &[], &decisions, now).await?;
+    let until = now + order.campaign.preview;
+    if let Some(contact) = found {
+        sqlx::query(
+            "UPDATE app.campaign_contacts SET next_attempt_at = $4, updated_at = $5
+             WHERE tenant_id = $1 AND campaign_id = $2 AND contact_id = $3",
+        )
+        .bind(tx.tenant().0)
+        .bind(order.campaign.id.0)
+        .bind(contact.0)
+        .bind(until)
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+        preview::offered(&mut tx, asked, contact, until, now).await?;
+    } else {
+        preview::close(&mut tx, asked, State::None, &["nobody_due".to_owned()], now).await?;
+    }
+    tx.commit().await.map_err(ClaimError::Unconfirmed)?;
+    Ok(found.is_some())
+}
+
+/// What became of an accepted offer.
+#[derive(Debug)]
+pub enum Accepted {
+    /// It is an attempt, reserved for the agent; now the carrier may be asked, once.
+    Dial(Box<Claim>),
+    /// It may not be dialled, or the agent is busy with something else; the offer says why.
+    Refused,
+    /// No account may dial at the moment: to be tried again.
+    Later,
+}
+
+/// Makes an attempt of an offer its agent accepted, and reserves the agent for it, in one transaction.
+///
+/// # Errors
+/// See [`ClaimError`].
+pub async fn accept(
+    database: &Database,
+    order: &Order<'_>,
+    accepted: &Offer,
+    rng: &mut (impl Rng + Send),
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Accepted, ClaimError> {
+    let now = now.trunc_subsecs(6);
+    let mut tx = database.tenant(order.campaign.tenant).await?;
+    claim::guard(&mut tx, order).await?;
+    let (true, Some(contact)) = (
+        preview::hold(&mut tx, accepted, State::Accepted).await?,
+        accepted.contact,
+    ) else {
+        return Ok(Accepted::Refused);
+    };
+    let candidate = candidates::chosen(&mut tx, order.campaign, contact, now).await?;
+    let Some(mut candidate) = candidate else {
+        return refuse(tx, accepted, &["not_ready".to_owned()], now).await;
+    };
+    let mut numbers = numbers(&mut tx, order, now).await?;
+    let open = |account| order.accounts.get(&account).is_some_and(|left| *left > 0);
+    let Some(shown) = show(&mut numbers, &candidate, open, rng) else {
+        return Ok(Accepted::Later);
+    };
+    candidate.show(shown);
+    let (phone, judged) = claim::best(order, &candidate, now);
+    let (Some(phone), true) = (phone, judged.verdict.allowed()) else {
+        let reasons = judged.verdict.reasons.clone();
+        let decision = decision(claim::fresh_id(now), &candidate, phone, judged);
+        writes::write(&mut tx, order, &[], &[decision], now).await?;
+        return refuse(tx, accepted, &reasons, now).await;
+    };
+    let attempt = AttemptId(accepted.id.0);
+    let by = (order.campaign.id, order.shard);
+    let input = Input::Reserve { attempt, by, until };
+    let reserved = agents::apply(&mut tx, &[(accepted.agent, input)], now).await?;
+    if !reserved.iter().any(|applied| applied.result.is_ok()) {
+        return refuse(tx, accepted, &["agent_not_available".to_owned()], now).await;
+    }
+    let dial = claim::dial(attempt, &candidate, phone, shown, now);
+    let decision = writes::Decision {
+        id: attempt.0,
+        ..decision(attempt.0, &candidate, Some(phone), judged)
+    };
+    writes::write(&mut tx, order, std::slice::from_ref(&dial), &[decision], now).await?;
+    preview::close(&mut tx, accepted, State::Dialled, &[], now).await?;
+    tx.commit().await.map_err(ClaimError::Unconfirmed)?;
+    Ok(Accepted::Dial(Box::new(Claim {
+        dials: vec![dial],
+        looked_at: 1,
+        ..Claim::default()
+    })))
+}
+
+async fn refuse(
+    mut tx: TenantTx,
+    offer: &Offer,
+    reasons: &[String],
+    now: DateTime<Utc>,
+) -> Result<Accepted, ClaimError> {
+    preview::close(&mut tx, offer, State::Refused, reasons, now).await?;
+    tx.commit().await.map_err(ClaimError::Unconfirmed)?;
+    Ok(Accepted::Refused)
+}
+
+async fn numbers(
+    tx: &mut TenantTx,
+    order: &Order<'_>,
+    now: DateTime<Utc>,
+) -> Result<Vec<CallerNumber>, ClaimError> {
+    Ok(match order.campaign.caller_pool {
+        Some(pool) => caller_numbers(tx, pool, now).await?,
+        None => Vec::new(),
+    })
+}
+
+fn show<'a>(
+    numbers: &'a mut [CallerNumber],
+    candidate: &Candidate,
+    open: impl Fn(voice_schemas::ProviderAccountId) -> bool,
+    rng: &mut (impl Rng + Send),
+) -> Option<&'a CallerNumber> {
+    let region = candidate
+        .phones
+        .first()
+        .and_then(|phone| phone.facts.region.clone());
+    let chosen = caller_id::choose(numbers, region.as_deref(), open, rng)?;
+    numbers.get(chosen)
+}
+
+fn decision(
+    id: uuid::Uuid,
+    candidate: &Candidate,
+    phone: Option<&candidates::Phone>,
+    judged: Judged,
+) -> writes::Decision {
+    writes::Decision {
+        id,
+        number: claim::next_number(candidate),
+        contact: candidate.contact,
+        phone: phone.map(|phone| phone.token),
+        judged,
+    }
+}
