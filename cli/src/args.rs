@@ -66,7 +66,7 @@ pub enum Command {
         #[command(subcommand)]
         action: DeadLettersAction,
     },
-    /// Play a whole shift of calls through the platform and check that nothing was lost or doubled.
+    /// Play a whole shift of calls through the platform, then dial a campaign, and check that nothing was lost or doubled.
     Demo(DemoArgs),
     /// Measure the platform beside its peers.
     Bench {
@@ -151,6 +151,31 @@ pub enum ContactsAction {
     Import(ImportArgs),
     /// Keep numbers from being called. They are read from a file, one a line.
     Suppress(SuppressArgs),
+    /// Load a register of people who do not want calls, or the answer of a look-up in one. Numbers are read from a file,
+    /// one a line; the last load stays in use until this one is complete.
+    Register(RegisterArgs),
+}
+
+/// Which register, as of when.
+#[derive(Debug, Args)]
+pub struct RegisterArgs {
+    /// A file with one number a line; with `--looked-up`, each followed by a comma and `yes` or `no`.
+    pub file: PathBuf,
+    /// The tenant's short name or id.
+    #[arg(long)]
+    pub tenant: String,
+    /// The register, as the rules call it: us-dnc, gb-tps, gb-ctps, fr-bloctel, ca-dncl, es-robinson.
+    #[arg(long)]
+    pub list: String,
+    /// As of when: RFC 3339, such as 2026-11-01T00:00:00Z. After some weeks the rules take it for not asked.
+    #[arg(long)]
+    pub taken: chrono::DateTime<chrono::Utc>,
+    /// The file says something about its own numbers only, and is not the whole register.
+    #[arg(long)]
+    pub looked_up: bool,
+    /// Where numbers without `+` are from: two letters, `US`.
+    #[arg(long)]
+    pub region: Option<String>,
 }
 
 /// What to import, and how.
@@ -223,10 +248,10 @@ pub struct Selection {
     pub limit: usize,
 }
 
-/// The shift to play.
+/// The shift to play and the campaign to dial.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// How many calls.
+    /// How many calls the shift has.
     #[arg(long, default_value_t = 20_000)]
     pub calls: u64,
     /// Equal seeds play the same shift.
@@ -235,6 +260,19 @@ pub struct DemoArgs {
     /// Where the report files are copied.
     #[arg(long, default_value = ".local/demo-reports")]
     pub out: PathBuf,
+    /// Rows of the list of people of the live campaign; 0 plays the shift alone.
+    #[arg(long, default_value_t = 1_200, value_parser = clap::value_parser!(u32).range(0..=5_000))]
+    pub contacts: u32,
+    /// People who work for it.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub agents: u32,
+    /// The share of the people on the list who agreed to talk to an AI agent. Only where all did does pacing count on
+    /// AI agents; else people are kept less busy, so that nobody is abandoned.
+    #[arg(long, default_value_t = 1.0)]
+    pub ai_consent: f64,
+    /// Where the people on the list live: us-east, gb, us-hi or gu; where it is lawful to call now when absent.
+    #[arg(long)]
+    pub place: Option<String>,
 }
 
 /// What to measure.
@@ -244,6 +282,8 @@ pub enum Bench {
     Ingest(BenchArgs),
     /// Rows per second from Kafka to ClickHouse, beside ClickHouse's own Kafka engine.
     Sink(BenchArgs),
+    /// Whole attempts a second: claimed, judged, dialled, answered, ended and in ClickHouse.
+    Dial(DialArgs),
     /// Agents kept busy and people abandoned on virtual shifts, beside other policies and the exact optimum.
     Pacing(PacingArgs),
     /// Draw docs/benchmarks.md from the files in docs/benchmarks.
@@ -266,6 +306,23 @@ pub struct BenchArgs {
     /// Events or webhooks per repetition.
     #[arg(long)]
     pub events: Option<u64>,
+    /// Also write the figures to this file.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+}
+
+/// How much to dial.
+#[derive(Debug, Args)]
+pub struct DialArgs {
+    /// How long to measure.
+    #[arg(long, default_value_t = 300)]
+    pub seconds: u64,
+    /// People in all lists together; each is called once.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=5_000_000))]
+    pub contacts: u64,
+    /// Campaigns that share them.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub campaigns: u32,
     /// Also write the figures to this file.
     #[arg(long)]
     pub json: Option<PathBuf>,

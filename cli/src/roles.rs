@@ -155,9 +155,15 @@ pub async fn start(settings: Settings, roles: &[Role]) -> anyhow::Result<Started
                     clock: clock.clone(),
                     metrics: metrics.clone(),
                 };
-                voice_dialer::App::build(settings.dialer.clone(), deps)
-                    .context("the dialer asks the brokers for the partitions of calls.events")?
-                    .start(&lifecycle);
+                let app = voice_dialer::App::build(settings.dialer.clone(), deps)
+                    .context("the dialer asks the brokers for the partitions of calls.events")?;
+                if let Some(listen) = settings.dialer.api.listen {
+                    let listener = TcpListener::bind(listen)
+                        .await
+                        .with_context(|| format!("dialer: {listen}"))?;
+                    app.serve_api(&lifecycle, listener);
+                }
+                app.start(&lifecycle);
                 lifecycle.spawn(
                     "carrier accounts",
                     TaskPolicy::background(Duration::from_secs(2)),

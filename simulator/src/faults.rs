@@ -6,11 +6,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     FactSet, SimulatorError,
-    plan::{LogNormal, PlannedCall, between, happens, of_call},
+    plan::{Chance, LogNormal, PlannedCall, between, happens, of_call},
 };
 
+/// Very late: two minutes or so.
+const MINUTES: LogNormal = LogNormal::new(120_000.0, 0.5, 30_000, 600_000);
 /// Keeps the random bits of faults apart from those of calls.
 const APART: u64 = 0x6661_756c_7473_2121;
+const LATE: u64 = 0x6c61_7465_7265_2121;
 
 /// The faults of a shift. Shares are per webhook.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +31,21 @@ pub struct Faults {
     pub loss: f64,
     /// Share of the webhooks that end a call that are never sent, on top of that.
     pub terminal_loss: f64,
+    /// Share of webhooks that come very late.
+    pub late: f64,
+    /// How late, in the shift's time.
+    pub late_ms: LogNormal,
+}
+
+/// When a webhook of a live call goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sending {
+    /// From the event to the first try; those before it of the same call go first.
+    pub(crate) latency: TimeDelta,
+    /// Held back for so long on top of that, while others overtake it.
+    pub(crate) extra: TimeDelta,
+    /// Sent again after this.
+    pub(crate) again: Option<TimeDelta>,
 }
 
 impl Default for Faults {
@@ -40,6 +58,8 @@ impl Default for Faults {
             reorder_window_ms: 30_000,
             loss: 0.0,
             terminal_loss: 0.0,
+            late: 0.0,
+            late_ms: MINUTES,
         }
     }
 }
@@ -75,6 +95,8 @@ impl Faults {
             reorder_window_ms: 0,
             loss: 0.0,
             terminal_loss: 0.0,
+            late: 0.0,
+            late_ms: MINUTES,
         }
     }
 
@@ -88,6 +110,7 @@ impl Faults {
             ("reordered", self.reordered),
             ("loss", self.loss),
             ("terminal_loss", self.terminal_loss),
+            ("late", self.late),
         ];
         for (field, share) in shares {
             if !(0.0..=1.0).contains(&share) {
@@ -97,19 +120,46 @@ impl Faults {
                 });
             }
         }
-        if !self.latency_ms.is_sound() {
-            return Err(SimulatorError::Parameter {
-                field: "latency_ms",
-                reason: "must be finite and in order",
-            });
+        for (field, spread) in [("latency_ms", self.latency_ms), ("late_ms", self.late_ms)] {
+            if !spread.is_sound() {
+                return Err(SimulatorError::Parameter {
+                    field,
+                    reason: "must be finite and in order",
+                });
+            }
         }
         Ok(())
+    }
+
+    fn lateness(&self, chance: &mut Chance) -> TimeDelta {
+        let (late, by) = (happens(chance, self.late), self.late_ms.draw(chance));
+        TimeDelta::milliseconds(if late { by } else { 0 })
+    }
+
+    /// What becomes of one webhook of a live call, whose next event nobody knows yet; `None` when it is never sent.
+    pub(crate) fn decide_one(&self, seed: u64, number: u64, place: u64, ends: bool) -> Option<Sending> {
+        let chance = &mut of_call(seed ^ APART ^ number, place);
+        let latency = TimeDelta::milliseconds(self.latency_ms.draw(chance));
+        let lost = happens(chance, self.loss);
+        let lost_end = happens(chance, self.terminal_loss) && ends;
+        let held = happens(chance, self.reordered);
+        let hold = TimeDelta::milliseconds(between(chance, 1, i64::from(self.reorder_window_ms).max(1)));
+        let twice = happens(chance, self.duplicates);
+        let again = TimeDelta::milliseconds(between(chance, 5, 4_000));
+        let late = self.lateness(chance);
+        (!lost && !lost_end).then_some(Sending {
+            latency,
+            extra: late + if held { hold } else { TimeDelta::zero() },
+            again: twice.then_some(again),
+        })
     }
 
     /// What becomes of the webhooks of this call.
     #[must_use]
     pub fn decide(&self, seed: u64, call: &PlannedCall) -> Decision {
         let chance = &mut of_call(seed ^ APART, call.index);
+        // Bits of their own: a shift without late webhooks is the one it always was.
+        let late = &mut of_call(seed ^ LATE, call.index);
         // Without a fault, webhooks of one call leave in order: a slow one holds up those behind it.
         let mut dues: Vec<DateTime<Utc>> = Vec::with_capacity(call.facts.len());
         for fact in &call.facts {
@@ -129,6 +179,7 @@ impl Faults {
             let behind = TimeDelta::milliseconds(between(chance, 1, 250));
             let twice = happens(chance, self.duplicates);
             let again = TimeDelta::milliseconds(between(chance, 5, 4_000));
+            let late = self.lateness(late);
             if lost || lost_end {
                 decision.lost.add(place);
                 continue;
@@ -139,7 +190,7 @@ impl Faults {
                 Some(next) if *next - on_time < window => *next + behind,
                 _ if held => on_time + hold,
                 _ => on_time,
-            };
+            } + late;
             decision.departures.push(Departure {
                 due,
                 fact: place,

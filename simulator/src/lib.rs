@@ -9,6 +9,9 @@
 //!              └──────────────────────────────────────────► Twin
 //! ```
 //!
+//! The twin also takes calls of the platform's own ([`live`]): a seeded population picks up, talks, waits and hangs
+//! up, and every step is told in signed webhooks to the addresses the call was placed with.
+//!
 //! The same seed gives the same calls, ids, times and faults. A shift can be told after the event, in a minute
 //! instead of twelve hours, as long as it lies within the last 24 hours: [`plan::Shift::check_at`].
 
@@ -17,6 +20,7 @@ mod error;
 mod expect;
 mod facts;
 mod faults;
+pub mod live;
 pub mod plan;
 pub mod player;
 mod simulator;

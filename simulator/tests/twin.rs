@@ -209,7 +209,7 @@ fn request(to: &str) -> OriginateRequest {
     OriginateRequest {
         attempt,
         context: support::context().seal(&context),
-        to: PhoneNumber::parse(to).unwrap(),
+        to: PhoneNumber::parse(to).unwrap().into(),
         from: PhoneNumber::parse("+15559999999").unwrap(),
         hooks: HookUrls::new(&"https://hooks.example.com/hooks/carrier/in".parse().unwrap()),
         ring_timeout: Duration::from_secs(20),

@@ -12,12 +12,16 @@
 //! | context | `?ctx=` of the callback URL | `client_state` |
 //! | instructions | one TwiML document | one command each |
 //! | idempotent dialling | no | `command_id` |
+//! | audio | WebSocket, µ-law, in order | WebSocket, several codecs, order not promised |
+//!
+//! [`media`] is the audio of a call: its framing, and the tokens that let a carrier open a stream.
 
 mod carrier;
 mod context;
 mod error;
 mod instruction;
 mod mac;
+pub mod media;
 mod model;
 mod phone;
 pub mod telnyx;
@@ -30,5 +34,5 @@ pub use context::{CallContext, ContextError, ContextKey, ContextKeys, SealedCont
 pub use error::{CarrierError, InstructionError, KeyError, ParseError, VerifyError};
 pub use instruction::{Conference, ConnectStream, Gather, Instruction, Prompt, Record, RejectReason};
 pub use model::{AmdMode, CallSnapshot, CallState, HookUrls, OriginateRequest, Originated};
-pub use phone::{PhoneNumber, PhoneTokenKey, phone_token};
+pub use phone::{Destination, PhoneNumber, PhoneTokenKey, phone_token};
 pub use webhook::{Account, CarrierEvent, HookKind, Parsed, WebhookRequest, derived_call_id};

@@ -18,7 +18,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use support::{Scene, eventually, random_moment, scene::free_port, seed};
 use url::Url;
 use voice_lifecycle::{Clock as _, SystemClock};
-use voice_schemas::{CallId, EventId, EventType};
+use voice_schemas::{CallId, EventId, EventType, events::call::CallEvent};
 use voice_simulator::{
     FactSet, Faults, Simulator,
     plan::{PlannedCall, Shift},
@@ -127,7 +127,7 @@ async fn every_webhook_answered_2xx_is_in_kafka_and_a_redelivered_one_is_the_sam
     assert_eq!(taken.len() as u64, tally.expected.event_count());
     let mut ids: BTreeMap<FactKey, BTreeSet<EventId>> = BTreeMap::new();
     let mut records = 0;
-    for event in scene.events_in_kafka().await {
+    for event in scene.events_in_kafka::<CallEvent>().await {
         records += 1;
         ids.entry((event.data.call.call_id, event.kind, event.time))
             .or_default()

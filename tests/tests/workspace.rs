@@ -27,6 +27,10 @@ const LAYERS: [&[&str]; 6] = [
         "voice-contacts",
         "voice-compliance",
         "voice-pacing",
+        "voice-audio",
+        "voice-turns",
+        "voice-providers",
+        "voice-simulator-providers",
     ],
     &[
         "voice-ingest",
@@ -35,6 +39,7 @@ const LAYERS: [&[&str]; 6] = [
         "voice-analytics",
         "voice-scheduler",
         "voice-simulator",
+        "voice-workers",
     ],
     &["voice"],
 ];

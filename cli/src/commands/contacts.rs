@@ -26,18 +26,19 @@ pub async fn run(settings: &Settings, action: ContactsAction) -> anyhow::Result<
     match action {
         ContactsAction::Import(args) => import(settings, args).await,
         ContactsAction::Suppress(args) => suppress(settings, args).await,
+        ContactsAction::Register(args) => super::registers::run(settings, args).await,
     }
 }
 
 /// A tenant whose numbers can be read.
-struct Place {
-    database: Database,
-    tenant: TenantId,
-    key: PhoneTokenKey,
+pub(super) struct Place {
+    pub(super) database: Database,
+    pub(super) tenant: TenantId,
+    pub(super) key: PhoneTokenKey,
 }
 
 impl Place {
-    async fn open(settings: &Settings, name: &str) -> anyhow::Result<Self> {
+    pub(super) async fn open(settings: &Settings, name: &str) -> anyhow::Result<Self> {
         let sealer = settings.secrets.sealer().map_err(anyhow::Error::msg)?;
         let database = Database::connect(&settings.postgres, Role::Worker).await?;
         let id: Option<TenantId> = name.parse().ok();
@@ -62,12 +63,26 @@ impl Place {
     }
 }
 
-fn region(code: Option<&str>) -> anyhow::Result<Option<Region>> {
+pub(super) fn region(code: Option<&str>) -> anyhow::Result<Option<Region>> {
     code.map(|code| Region::parse(code).with_context(|| format!("no country has the code `{code}`")))
         .transpose()
 }
 
 async fn import(settings: &Settings, args: ImportArgs) -> anyhow::Result<ExitCode> {
+    let dry_run = args.dry_run;
+    let report = bring_in(settings, args).await?;
+    if let Some(failure) = report.failure {
+        println!("the import failed: {failure}");
+        return Ok(ExitCode::FAILURE);
+    }
+    if dry_run {
+        println!("a dry run: nothing was written");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Imports, and shows how it goes and what came of it.
+pub async fn bring_in(settings: &Settings, args: ImportArgs) -> anyhow::Result<Report> {
     let request = Request {
         region: region(args.region.as_deref())?,
         told: args
@@ -123,14 +138,7 @@ async fn import(settings: &Settings, args: ImportArgs) -> anyhow::Result<ExitCod
             None => println!("--errors FILE.csv says every line and column"),
         }
     }
-    if let Some(failure) = report.failure {
-        println!("the import failed: {failure}");
-        return Ok(ExitCode::FAILURE);
-    }
-    if report.import.is_none() {
-        println!("a dry run: nothing was written");
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(report)
 }
 
 fn delimiter(name: &str) -> anyhow::Result<u8> {

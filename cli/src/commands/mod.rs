@@ -9,6 +9,7 @@ pub mod contacts;
 pub mod dead_letters;
 pub mod demo;
 pub mod migrate;
+pub mod registers;
 pub mod topics;
 
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};

@@ -21,7 +21,7 @@ use voice_schemas::{
 };
 use voice_telephony::{CallContext, PhoneNumber, PhoneTokenKey, derived_call_id, phone_token};
 
-pub(crate) use self::chance::{Chance, between, happens, of_call};
+pub(crate) use self::chance::{Chance, between, happens, of_call, weighted};
 pub use self::{
     call::{CarrierIds, Chatter, End, Fact, Party, PlannedCall, PlannedFact, Verdict},
     cast::Cast,
@@ -30,7 +30,6 @@ pub use self::{
     shift::{Outcomes, Shift},
 };
 use self::{
-    chance::weighted,
     identity::Mask,
     life::{Life, Told},
 };
@@ -220,9 +219,6 @@ impl Plan {
         let (call_id, attempt) = (CallId(v7()), AttemptId(v7()));
         let agent = chance.random_range(0..cast.agents.len());
         CallContext {
-            tenant,
-            call_id,
-            direction: Direction::Outbound,
             campaign: cast
                 .campaigns
                 .get(campaign)
@@ -233,6 +229,7 @@ impl Plan {
             agent: cast.agents.get(agent).copied(),
             agent_kind: cast.campaigns.get(campaign).map(|(_, kind)| *kind),
             phone_token: owner.phone.as_deref().map(|key| phone_token(key, to)),
+            ..CallContext::new(tenant, call_id, Direction::Outbound)
         }
     }
 }

@@ -9,16 +9,17 @@ use axum::{
     routing::{get, post},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 use uuid::Uuid;
 use voice_schemas::events::call::{Carrier, Direction};
 use voice_telephony::PhoneNumber;
 
-use super::{Moment, Twin, placed::Placed};
+use super::{Moment, Twin};
 use crate::{
     Account,
+    live::{Declined, Detection, Found, Hooks, Ids, Line, OnAnswer, Order, Phase, Progress, Step, read},
     plan::Fact,
     text::hex,
     wire::twilio::{rfc2822, status_of, word},
@@ -157,39 +158,84 @@ async fn create(
     body: Bytes,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
     let form = Form::read(&body, CREATE)?;
-    let number = |name, missing: Refusal, invalid: Refusal| {
-        let text = form.get(name).ok_or(missing)?;
-        PhoneNumber::parse(text).ok_or(invalid)
-    };
-    let to = number(
-        "To",
-        bad(21201, "No 'To' number is specified"),
-        bad(21211, "Invalid 'To' Phone Number"),
-    )?;
-    let invalid_from = || bad(21212, "Invalid 'From' Phone Number");
-    let from = number("From", invalid_from(), invalid_from())?;
-    if !["Url", "Twiml", "ApplicationSid"]
-        .iter()
-        .any(|name| form.get(name).is_some())
-    {
-        return Err(bad(21205, "Url parameter is required."));
-    }
-    let now = twin.state().clock.now();
+    let order = order(&form, caller.account)?;
     let random = Uuid::new_v4();
-    let call = Placed {
-        account: caller.account,
+    let ids = Ids {
         id: format!("CA{}", hex(random.as_bytes())),
         leg: random,
         session: random,
-        from: from.expose().to_owned(),
-        to: to.expose().to_owned(),
-        client_state: None,
-        at: now,
-        ended_at: None,
     };
-    let shown = caller.placed(&call);
-    twin.placed().add(call);
+    let shown = twin
+        .live()
+        .act(|board, now| board.place(order, ids, now).map(|line| caller.placed(line, now)));
+    let shown = shown.map_err(|declined| match declined {
+        Declined::QueueFull => Refusal(StatusCode::TOO_MANY_REQUESTS, 22005, "Call queue is full"),
+        Declined::TooManyCalls | Declined::TooFast(_) => Refusal(
+            StatusCode::TOO_MANY_REQUESTS,
+            10004,
+            "Call concurrency limit exceeded",
+        ),
+    })?;
     Ok((StatusCode::CREATED, Json(shown)))
+}
+
+fn order(form: &Form, account: usize) -> Result<Order, Refusal> {
+    let to = form
+        .get("To")
+        .ok_or_else(|| bad(21201, "No 'To' number is specified"))?;
+    // Agents' telephones have addresses.
+    let address = to.starts_with("sip:") || to.starts_with("sips:") || to.starts_with("client:");
+    if !address && PhoneNumber::parse(to).is_none() {
+        return Err(bad(21211, "Invalid 'To' Phone Number"));
+    }
+    let from = form
+        .get("From")
+        .filter(|from| PhoneNumber::parse(from).is_some())
+        .ok_or_else(|| bad(21212, "Invalid 'From' Phone Number"))?;
+    let on_answer = match (form.get("Url"), form.get("Twiml"), form.get("ApplicationSid")) {
+        (Some(url), ..) => OnAnswer::Fetch(url.to_owned()),
+        (None, Some(document), _) => OnAnswer::Script(document_of(document)?),
+        (None, None, Some(_)) => OnAnswer::Script(Vec::new()),
+        (None, None, None) => return Err(bad(21205, "Url parameter is required.")),
+    };
+    let asynchronous = form.get("AsyncAmd") == Some("true");
+    let detection = match form.get("MachineDetection") {
+        // Digits sent on answer switch detection off.
+        _ if form.get("SendDigits").is_some() => Detection::Off,
+        Some("Enable") => Detection::Detect,
+        Some("DetectMessageEnd") => Detection::AtBeep,
+        _ => Detection::Off,
+    };
+    let seconds = |name, usual: i64, most: i64| {
+        let given = form.get(name).map_or(Ok(usual), str::parse);
+        given
+            .ok()
+            .filter(|seconds| (1..=most).contains(seconds))
+            .map(TimeDelta::seconds)
+            .ok_or_else(|| bad(20001, "A time is out of range"))
+    };
+    Ok(Order {
+        account,
+        to: to.to_owned(),
+        from: from.to_owned(),
+        client_state: None,
+        hooks: Hooks {
+            status: form.get("StatusCallback").map(str::to_owned),
+            progress: form.progress(),
+            amd: form
+                .get("AsyncAmdStatusCallback")
+                .filter(|_| asynchronous)
+                .map(str::to_owned),
+        },
+        detection,
+        ring: seconds("Timeout", 60, 600)?,
+        limit: seconds("TimeLimit", 14_400, 86_400)?,
+        on_answer,
+    })
+}
+
+fn document_of(twiml: &str) -> Result<Vec<Step>, Refusal> {
+    read(twiml).ok_or_else(|| bad(12100, "Document parse failure"))
 }
 
 async fn update(
@@ -221,20 +267,29 @@ async fn update(
         if moment.over() || !fits {
             return Err(WRONG_STATE);
         }
-    } else if status.is_none() {
-        // Nobody has picked up a call that was placed here.
-        return Err(twin
-            .placed()
-            .get(caller.account, sid)
-            .map_or(NOT_FOUND, |_| WRONG_STATE));
-    } else if !twin
-        .placed()
-        .end(caller.account, sid, twin.state().clock.now())
-        .ok_or(NOT_FOUND)?
-    {
-        return Err(WRONG_STATE);
+        return caller.show(sid).map(Json);
     }
-    caller.show(sid).map(Json)
+    let steps = match (status, form.get("Url"), form.get("Twiml")) {
+        (Some(_), ..) => None,
+        (None, Some(url), _) => Some(vec![Step::Redirect(url.to_owned())]),
+        (None, None, Some(document)) => Some(document_of(document)?),
+        (None, None, None) => Some(Vec::new()),
+    };
+    let answered = |line: &Line| line.answered_at.is_some();
+    let found = twin.live().act(|board, now| {
+        board.advance(now);
+        let picked_up = board.get(caller.account, sid).is_some_and(answered);
+        match steps {
+            // A call that was picked up can be completed, not canceled.
+            None if status == Some("canceled") && picked_up => Some(Found::Over),
+            None => board.hang_up(caller.account, sid, now),
+            Some(steps) => board.instruct(caller.account, sid, steps, now),
+        }
+    });
+    match found.ok_or(NOT_FOUND)? {
+        Found::Done => caller.show(sid).map(Json),
+        Found::Over | Found::NotAnswered => Err(WRONG_STATE),
+    }
 }
 
 fn bad(code: u32, message: &'static str) -> Refusal {
@@ -257,6 +312,23 @@ impl Form {
         Ok(Self(pairs))
     }
 
+    /// The progress events asked for: none is the end alone.
+    fn progress(&self) -> Progress {
+        let asked = |event: &str| {
+            let mut pairs = self.0.iter();
+            pairs.any(|(name, value)| name == "StatusCallbackEvent" && value == event)
+        };
+        if self.get("StatusCallbackEvent").is_none() {
+            return Progress::default();
+        }
+        Progress {
+            initiated: asked("initiated"),
+            ringing: asked("ringing"),
+            answered: asked("answered"),
+            completed: asked("completed"),
+        }
+    }
+
     fn get(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -276,6 +348,7 @@ struct Shown<'a> {
     seconds: Option<i64>,
     answered_by: Option<&'static str>,
     created: DateTime<Utc>,
+    queue_ms: i64,
 }
 
 impl Caller {
@@ -283,11 +356,13 @@ impl Caller {
         if let Some(moment) = self.twin.planned(self.account, sid) {
             return Ok(self.planned(&moment));
         }
-        let registry = self.twin.placed();
-        registry
-            .get(self.account, sid)
-            .map(|call| self.placed(call))
-            .ok_or(NOT_FOUND)
+        self.twin.live().act(|board, now| {
+            board.advance(now);
+            board
+                .get(self.account, sid)
+                .map(|line| self.placed(line, now))
+                .ok_or(NOT_FOUND)
+        })
     }
 
     fn planned(&self, moment: &Moment) -> Value {
@@ -321,25 +396,31 @@ impl Caller {
                 })
                 .last(),
             created: call.starts_at(),
+            queue_ms: 0,
         })
     }
 
-    fn placed(&self, call: &Placed) -> Value {
+    fn placed(&self, line: &Line, now: DateTime<Utc>) -> Value {
+        let ended = line.ended.map(|(at, _)| at);
+        let status = match (line.outcome(), line.phase) {
+            (Some(outcome), _) => status_of(outcome),
+            (None, Phase::Answered) => "in-progress",
+            (None, Phase::Ringing) => "ringing",
+            (None, _) => "queued",
+        };
+        let held_back = (line.begins_at - line.placed_at).num_milliseconds();
         self.resource(&Shown {
-            id: &call.id,
-            from: &call.from,
-            to: &call.to,
-            status: if call.ended_at.is_some() {
-                "canceled"
-            } else {
-                "queued"
-            },
+            id: &line.id,
+            from: &line.order.from,
+            to: &line.order.to,
+            status,
             direction: "outbound-api",
-            began: None,
-            ended: call.ended_at,
-            seconds: call.ended_at.map(|_| 0),
-            answered_by: None,
-            created: call.at,
+            began: line.answered_at.or(ended.map(|_| line.placed_at)),
+            ended,
+            seconds: ended.map(|_| line.seconds(now)),
+            answered_by: line.verdict.map(word),
+            created: line.placed_at,
+            queue_ms: held_back,
         })
     }
 
@@ -367,7 +448,7 @@ impl Caller {
             "caller_name": null,
             "parent_call_sid": null,
             "phone_number_sid": null,
-            "queue_time": "0",
+            "queue_time": call.queue_ms.to_string(),
             "trunk_sid": null,
             "date_created": rfc2822(call.created),
             "date_updated": rfc2822(call.ended.or(call.began).unwrap_or(call.created)),

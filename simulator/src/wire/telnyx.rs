@@ -92,6 +92,17 @@ struct Outbound {
     skip_packet_count: &'static str,
 }
 
+/// The headers of a webhook with this body, sent at `now`.
+pub(crate) fn headers(key: &SigningKey, now: DateTime<Utc>, body: &[u8]) -> HeaderMap {
+    let mut headers = signature::sign(key, now, body);
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json; charset=utf-8"),
+    );
+    headers.insert(header::USER_AGENT, HeaderValue::from_static("telnyx-webhooks"));
+    headers
+}
+
 impl Event<'_> {
     pub(super) fn signed(&self, key: &SigningKey, now: DateTime<Utc>) -> (HeaderMap, Vec<u8>) {
         let envelope = Envelope {
@@ -103,13 +114,7 @@ impl Event<'_> {
         };
         // Only maps with keys that are no strings, and failing writers, make this fail.
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
-        let mut headers = signature::sign(key, now, &body);
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json; charset=utf-8"),
-        );
-        headers.insert(header::USER_AGENT, HeaderValue::from_static("telnyx-webhooks"));
-        (headers, body)
+        (headers(key, now, &body), body)
     }
 
     fn data(&self) -> Data<'_> {
@@ -211,7 +216,7 @@ impl Event<'_> {
 }
 
 /// Telnyx's word for how a call ended.
-fn cause(end: End) -> &'static str {
+pub(crate) const fn cause(end: End) -> &'static str {
     match end.outcome {
         CallOutcome::Completed => "normal_clearing",
         CallOutcome::Busy => "user_busy",
@@ -224,7 +229,7 @@ fn cause(end: End) -> &'static str {
 }
 
 /// Premium detection tells homes from offices; the place of the call decides which this is.
-fn word(verdict: Verdict, index: u64) -> &'static str {
+pub(crate) const fn word(verdict: Verdict, index: u64) -> &'static str {
     match verdict {
         Verdict::Human if index.is_multiple_of(4) => "human_business",
         Verdict::Human => "human_residence",

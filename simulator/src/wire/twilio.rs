@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::SecretString;
 use url::form_urlencoded;
+use uuid::Uuid;
 use voice_schemas::events::call::{CallOutcome, Direction};
 use voice_telephony::{KeyError, twilio::signature};
 
@@ -26,6 +27,34 @@ impl Form {
     }
 }
 
+/// A form as Twilio posts it. `id` is the same on every delivery of it.
+pub(crate) fn signed(
+    token: &SecretString,
+    url: &str,
+    pairs: &[(&str, &str)],
+    id: Uuid,
+) -> Result<(HeaderMap, Vec<u8>), KeyError> {
+    let signature = signature::sign(token, url, pairs)?;
+    let body = form_urlencoded::Serializer::new(String::with_capacity(1024))
+        .extend_pairs(pairs)
+        .finish();
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/x-www-form-urlencoded; charset=UTF-8"),
+    );
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static("TwilioProxy/1.1"));
+    // Base64 and a UUID are always valid header values.
+    if let Ok(value) = HeaderValue::try_from(signature) {
+        headers.insert(HeaderName::from_static(signature::HEADER), value);
+    }
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        headers.insert(HeaderName::from_static("i-twilio-idempotency-token"), value);
+    }
+    Ok((headers, body.into_bytes()))
+}
+
 impl Callback<'_> {
     pub(super) fn signed(&self, token: &SecretString, url: &str) -> Result<(HeaderMap, Vec<u8>), KeyError> {
         let form = self.form();
@@ -34,25 +63,7 @@ impl Callback<'_> {
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        let signature = signature::sign(token, url, &pairs)?;
-        let body = form_urlencoded::Serializer::new(String::with_capacity(1024))
-            .extend_pairs(&pairs)
-            .finish();
-        let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded; charset=UTF-8"),
-        );
-        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(header::USER_AGENT, HeaderValue::from_static("TwilioProxy/1.1"));
-        // Base64 and a UUID are always valid header values.
-        if let Ok(value) = HeaderValue::try_from(signature) {
-            headers.insert(HeaderName::from_static(signature::HEADER), value);
-        }
-        if let Ok(value) = HeaderValue::try_from(self.fact.id.to_string()) {
-            headers.insert(HeaderName::from_static("i-twilio-idempotency-token"), value);
-        }
-        Ok((headers, body.into_bytes()))
+        signed(token, url, &pairs, self.fact.id)
     }
 
     fn form(&self) -> Form {

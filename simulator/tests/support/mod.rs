@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each suite uses a part")]
 
 pub(crate) mod derive;
+pub(crate) mod stage;
 
 use std::{
     collections::HashMap,

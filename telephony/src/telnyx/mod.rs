@@ -6,6 +6,7 @@
 
 mod client;
 mod instructions;
+pub(crate) mod media;
 pub mod signature;
 mod webhook;
 

@@ -6,18 +6,15 @@ use std::{
     time::Duration,
 };
 
+use serde::de::DeserializeOwned;
 use voice_kafka::{admin::Admin, consumer};
 use voice_lifecycle::CancellationToken;
-use voice_schemas::events::call::CallEvent;
 
 use super::{Scene, eventually};
 
-/// Events by partition and offset.
-type Events = BTreeMap<(i32, i64), CallEvent>;
-
 impl Scene {
     /// Every event of `calls.events`, in the order of the log within a partition.
-    pub(crate) async fn events_in_kafka(&self) -> Vec<CallEvent> {
+    pub(crate) async fn events_in_kafka<T: DeserializeOwned + Send + 'static>(&self) -> Vec<T> {
         let (kafka, topic) = (self.kafka.clone(), self.calls_topic());
         let marks = {
             let (kafka, topic) = (kafka.clone(), topic.clone());
@@ -25,7 +22,8 @@ impl Scene {
             tokio::task::spawn_blocking(read).await.unwrap()
         };
         let expected: i64 = marks.values().map(|marks| marks.high - marks.low).sum();
-        let events: Arc<Mutex<Events>> = Arc::default();
+        // By partition and offset.
+        let events: Arc<Mutex<BTreeMap<(i32, i64), T>>> = Arc::default();
         let stop = CancellationToken::new();
         let reading = tokio::spawn({
             let (events, stop) = (Arc::clone(&events), stop.clone());

@@ -13,6 +13,7 @@
     reason = "each suite uses its part; a test that cannot go on stops here and says why"
 )]
 
+pub(crate) mod campaign;
 pub(crate) mod company;
 pub(crate) mod exact;
 pub(crate) mod feed;

@@ -157,6 +157,34 @@ const ENTRIES: &[Entry] = &[
         limit: "The broker, which shares the two processors with the server and the carriers.",
         promise: Promise::ValueAtMost(10.0),
     },
+    Entry {
+        bench: "dial",
+        id: "attempts_per_second",
+        what: "attempts that were claimed, judged, dialled over HTTP, answered, ended and written to ClickHouse, all parts and both carriers on this machine.",
+        limit: "",
+        promise: Promise::ValueAtLeast(1_500.0),
+    },
+    Entry {
+        bench: "dial",
+        id: "slowest_ten_seconds",
+        what: "the slowest ten seconds of it.",
+        limit: "",
+        promise: Promise::None,
+    },
+    Entry {
+        bench: "dial",
+        id: "tick_ms",
+        what: "one look of a partition at all its campaign shards under this load, claims included; the mean.",
+        limit: "",
+        promise: Promise::ValueAtMost(5.0),
+    },
+    Entry {
+        bench: "dial",
+        id: "claim_ms",
+        what: "the transaction of a claim; the mean.",
+        limit: "",
+        promise: Promise::None,
+    },
 ];
 
 /// Every entry; the special ones stand before those that explain many figures.

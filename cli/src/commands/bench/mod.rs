@@ -9,6 +9,7 @@
 //! voice bench docs
 //! ```
 
+mod dial;
 mod docs;
 mod figures;
 mod ingest;
@@ -56,6 +57,16 @@ pub async fn run(mut settings: Settings, bench: Bench) -> anyhow::Result<ExitCod
                 machine,
                 figures,
             )
+        }
+        Bench::Dial(args) => {
+            voice_telemetry::init(&settings.telemetry)?;
+            let mut machine = Machine::look().await?;
+            let figures = dial::measure(&settings, &args, &mut machine).await?;
+            let command = format!(
+                "voice bench dial --seconds {} --contacts {} --campaigns {}",
+                args.seconds, args.contacts, args.campaigns
+            );
+            report("dial", command, args.json.as_deref(), machine, figures)
         }
         Bench::Pacing(args) => {
             let machine = Machine::look().await?;

@@ -57,8 +57,12 @@ pub struct Company {
     pub day: NaiveDate,
     /// When the present day began there.
     pub today: DateTime<Utc>,
+    /// Its short name.
+    pub slug: String,
     /// Its accounts, with both sides' keys.
     pub accounts: Vec<Account>,
+    /// What the platform calls them.
+    pub account_ids: Vec<ProviderAccountId>,
 }
 
 impl Company {
@@ -78,9 +82,10 @@ impl Company {
         let sealer = settings.secrets.sealer().map_err(anyhow::Error::msg)?;
         let name = "Demo Call Centre".to_owned();
         let suffix: String = tenant.to_string().chars().rev().take(8).collect();
+        let slug = format!("demo-{suffix}");
         let founded = NewTenant {
             id: tenant,
-            slug: format!("demo-{suffix}"),
+            slug: slug.clone(),
             name: name.clone(),
             region: "eu".to_owned(),
             default_locale: "en".to_owned(),
@@ -88,7 +93,7 @@ impl Company {
         };
         tenants::upsert(&owner, &sealer, &founded).await?;
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-        let mut opened = Vec::new();
+        let (mut opened, mut account_ids) = (Vec::new(), Vec::new());
         for kind in [Carrier::Telnyx, Carrier::Twilio] {
             let account = Account::generate(tenant, kind, accounts::new_ingress_id(), &mut rng);
             let written = NewAccount {
@@ -100,6 +105,7 @@ impl Company {
                 ip_policy: IpPolicy::Off,
                 ..NewAccount::new(ProviderAccountId::random(), kind.as_str(), credentials(&account))
             };
+            account_ids.push(written.id);
             accounts::upsert(&owner, &sealer, tenant, &written).await?;
             opened.push(account);
         }
@@ -109,7 +115,9 @@ impl Company {
             zone,
             day: today.pred_opt().unwrap_or(today),
             today: began,
+            slug,
             accounts: opened,
+            account_ids,
         })
     }
 }

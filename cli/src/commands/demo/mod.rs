@@ -1,10 +1,12 @@
-//! `voice demo`: a whole shift of simulated calls through the real pipeline, and the proof that nothing
-//! was lost or doubled.
+//! `voice demo`: a whole shift of simulated calls through the real pipeline, then a campaign dialled in real time, and
+//! the proof that nothing was lost or doubled.
 //!
-//! Everything runs in this process on the stores it is pointed at, as a tenant of its own: ingest,
-//! analytics and scheduler exactly as `voice all` runs them, and a carrier that plays the shift.
+//! Everything runs in this process on the stores it is pointed at, as a tenant of its own: ingest, dialer,
+//! analytics and scheduler exactly as `voice all` runs them, and a carrier that plays the shift and takes the calls
+//! of the campaign.
 
-mod company;
+mod campaign;
+pub mod company;
 mod outcome;
 mod report;
 
@@ -20,6 +22,7 @@ use voice_clickhouse::ClickHouse;
 use voice_lifecycle::{Clock as _, Readiness, SystemClock};
 use voice_simulator::{
     FactSet, Faults, Simulator,
+    live::Live,
     plan::{LogNormal, PlannedCall, Shift},
     player::{Observer, PlayOptions, Progress, Tally},
     twin::{Twin, serve_twin},
@@ -63,13 +66,24 @@ pub async fn run(mut settings: Settings, args: DemoArgs) -> anyhow::Result<ExitC
 
     let started = roles::start(settings.clone(), &Role::ALL).await?;
     let stop = CancellationToken::new();
+    let live = Live::new(
+        campaign::live_options(&args),
+        Arc::clone(simulator.accounts()),
+        started.clock.clone(),
+    )?;
+    live.deliver_to(target(&started, &settings)?);
+    let living = tokio::spawn(live.clone().run(
+        reqwest::Client::builder().build()?,
+        stop.clone().cancelled_owned(),
+    ));
     let serving = tokio::spawn({
-        let answering = Twin::new(
+        let answering = Twin::with_live(
             Arc::clone(simulator.plan()),
             Arc::clone(simulator.accounts()),
-            context,
+            Arc::clone(&context),
             simulator.shift_clock(),
             started.clock.clone(),
+            live.clone(),
         );
         serve_twin(twin, answering, stop.clone().cancelled_owned())
     });
@@ -82,18 +96,42 @@ pub async fn run(mut settings: Settings, args: DemoArgs) -> anyhow::Result<ExitC
         company.day.format("%A, %-d %B %Y"),
     );
 
-    let played = play(&simulator, &started, args.calls).await?;
+    let played = play(&simulator, &started, target(&started, &settings)?, args.calls).await?;
     let outcome = settle(&settings, &clickhouse, &company, played, before).await?;
     let wheel = progress::wheel("making the report");
     let files = report::make(&settings, &started, &company, &args.out).await?;
     wheel.finish_and_clear();
     outcome.print(&files);
 
+    let stage = campaign::Stage {
+        settings: &settings,
+        clickhouse: &clickhouse,
+        company: &company,
+        started: &started,
+        context: &context,
+        live: &live,
+        args: &args,
+    };
+    let dialled = campaign::run(&stage).await?;
+    if let Some(dialled) = &dialled {
+        dialled.print();
+    }
+
     stop.cancel();
     let report = started.lifecycle.run_until(std::future::ready(())).await;
     started.finish().await;
     serving.await?.context("the carrier twin")?;
-    let clean = outcome.is_clean() && report.code() == 0;
+    living.await?;
+    let audited = outcome.is_clean() && dialled.as_ref().is_none_or(campaign::Outcome::is_clean);
+    println!(
+        "\n{}",
+        if audited {
+            "the audit is green"
+        } else {
+            "THE AUDIT FAILED"
+        }
+    );
+    let clean = audited && report.code() == 0;
     Ok(if clean {
         ExitCode::SUCCESS
     } else {
@@ -113,6 +151,8 @@ fn prepare(settings: &mut Settings) -> anyhow::Result<()> {
     settings.analytics.watchdog.interval_ms = 2_000;
     settings.analytics.watchdog.silence_ringing_ms = 8_000;
     settings.analytics.watchdog.silence_answered_ms = 8_000;
+    // Longer than the answer to the first question takes to be written, else the same end stands in the log twice.
+    settings.analytics.watchdog.ask_again_ms = 30_000;
     settings.scheduler.jobs.poll_ms = 200;
     if std::env::var_os("VOICE_TELEMETRY__FILTER").is_none() {
         settings.telemetry.filter = "error".to_owned();
@@ -162,13 +202,16 @@ impl Observer for Bar {
     fn finished(&self, _: &PlannedCall, _: FactSet, _: FactSet) {}
 }
 
-async fn play(simulator: &Simulator, started: &Started, calls: u64) -> anyhow::Result<Tally> {
-    let ingest = started.ingest.clone().context("ingest is not running")?;
+/// Where the platform really is, and where it believes to be.
+fn target(started: &Started, settings: &Settings) -> anyhow::Result<Target> {
+    Ok(Target {
+        connect: started.ingest.clone().context("ingest is not running")?,
+        public: Url::parse(&settings.ingest.public_base_url)?,
+    })
+}
+
+async fn play(simulator: &Simulator, started: &Started, target: Target, calls: u64) -> anyhow::Result<Tally> {
     let http = reqwest::Client::builder().build()?;
-    let target = Target {
-        connect: ingest,
-        public: Url::parse("http://127.0.0.1:8080")?,
-    };
     let bar = Bar(progress::bar(calls, "calls"));
     let tally = simulator
         .play(&http, &target, &PlayOptions::default(), &started.clock, &bar)

@@ -205,13 +205,5 @@ impl Outcome {
         for file in files {
             println!("  {}", file.display());
         }
-        println!(
-            "\n{}",
-            if self.is_clean() {
-                "the audit is green"
-            } else {
-                "THE AUDIT FAILED"
-            }
-        );
     }
 }

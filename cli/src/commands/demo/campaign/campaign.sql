@@ -1,0 +1,16 @@
+-- What the tables say about one campaign.
+SELECT
+    events.calls AS call_events, events.finished AS finished, events.several AS several_ends,
+    calls.calls AS calls, calls.answered AS answered, calls.bridged AS bridged
+FROM
+(
+    SELECT
+        uniqExactIf(e.event_id, startsWith(e.event_type, 'call.')) AS calls,
+        uniqExactIf(e.attempt_id, e.event_type = 'attempt.finished') AS finished,
+        toUInt64(uniqExactIf(e.event_id, e.event_type = 'attempt.finished') - finished) AS several
+    FROM call_events AS e WHERE e.tenant_id = {tenant:UUID} AND e.campaign_id = {campaign:UUID}
+) AS events,
+(
+    SELECT count() AS calls, countIf(f.answered) AS answered, countIf(f.bridged) AS bridged
+    FROM calls_final AS f WHERE f.tenant_id = {tenant:UUID} AND f.campaign_id = {campaign:UUID}
+) AS calls

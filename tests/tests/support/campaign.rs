@@ -1,0 +1,119 @@
+//! A campaign of AI agents over a list that was imported from a file, on accounts of both carriers.
+
+use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+use voice_dialer::{
+    campaigns::{Declarations, Mode},
+    law::Law,
+    setup::{self, NewCampaign, NewNumber},
+    start,
+};
+use voice_postgres::{Database, Role};
+use voice_schemas::{CampaignId, ProviderAccountId, TenantId};
+use voice_telephony::PhoneNumber;
+
+use super::Scene;
+
+const LIST: &str = "everybody";
+
+/// The number of the person at this place of the list: Manhattan, where service calls know no hours.
+fn number_of(person: usize) -> String {
+    format!("+1212{:07}", 2_220_000 + person)
+}
+
+impl Scene {
+    pub(crate) async fn database(&self, role: Role) -> Database {
+        let mut config = voice_postgres::Config::new(self.postgres.clone());
+        config.max_connections = 4;
+        Database::connect(&config, role).await.unwrap()
+    }
+
+    /// Brings people in as an operator does: who agreed to be spoken to by a machine.
+    pub(crate) async fn import_people(&self, tenant: TenantId, count: usize) {
+        let mut file = String::from("phone,country,state,consent_type,consent_status,consent_captured_at\n");
+        for person in 0..count {
+            writeln!(
+                file,
+                "{},US,NY,marketing ai_processing,granted,2026-01-01T00:00:00Z",
+                number_of(person)
+            )
+            .unwrap();
+        }
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.csv", self.name));
+        std::fs::write(&path, file).unwrap();
+        let tenant = tenant.to_string();
+        let words = [
+            "contacts",
+            "import",
+            path.to_str().unwrap(),
+            "--tenant",
+            &tenant,
+            "--list",
+            LIST,
+        ];
+        let imported = self.run(&words).await;
+        assert!(imported.status.success(), "{imported:?}");
+        std::fs::remove_file(path).unwrap();
+    }
+
+    /// Starts a campaign over everybody that was imported, `change`d from an AI campaign of two shards.
+    pub(crate) async fn start_campaign(
+        &self,
+        tenant: TenantId,
+        accounts: &BTreeSet<ProviderAccountId>,
+        now: DateTime<Utc>,
+        change: impl FnOnce(&mut NewCampaign),
+    ) -> CampaignId {
+        let database = self.database(Role::Api).await;
+        let mut tx = database.tenant(tenant).await.unwrap();
+        let (id, pool) = (CampaignId::random(), Uuid::now_v7());
+        setup::caller_pool(&mut tx, pool, "ours").await.unwrap();
+        for (place, account) in accounts.iter().enumerate() {
+            setup::line(&mut tx, *account, 500.0, 500.0).await.unwrap();
+            let number = NewNumber {
+                id: Uuid::now_v7(),
+                pool,
+                account: *account,
+                number: PhoneNumber::parse(&format!("+1212333000{place}")).unwrap(),
+                country: "US".to_owned(),
+                presence: true,
+                daily_cap: 1_000_000,
+                verified_at: Some(DateTime::UNIX_EPOCH),
+            };
+            setup::caller_number(&mut tx, &number).await.unwrap();
+        }
+        let mut new = NewCampaign {
+            mode: Mode::Agentless,
+            shards: 2,
+            purpose: "informational",
+            caller_pool: Some(pool),
+            ai_stream_url: Some("wss://media.example.test/stream".to_owned()),
+            declarations: Declarations {
+                consent_marketing: true,
+                consent_automated: true,
+                consent_written: true,
+                consent_proof: true,
+                message_names_company: true,
+                message_says_number: true,
+                ai_discloses: true,
+                ai_offers_opt_out: true,
+                identifies_at_start: true,
+                records_kept_days: 3_650,
+                ..Declarations::default()
+            },
+            safe_harbour_url: Some("https://audio.example.test/sorry.mp3".to_owned()),
+            ..NewCampaign::new(id, "survey")
+        };
+        change(&mut new);
+        setup::campaign(&mut tx, &new).await.unwrap();
+        let list = voice_contacts::lists::find(&mut tx, LIST).await.unwrap().unwrap();
+        setup::add_list(&mut tx, id, list.id).await.unwrap();
+        start::start(&mut tx, &Law::embedded().unwrap(), id, now)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        id
+    }
+}
