@@ -26,6 +26,8 @@ async fn the_catalogue_of_tables_is_the_one_these_rules_are_checked_on() {
     assert_eq!(
         column(&database, TENANT_TABLES).await,
         [
+            "app.agent_campaigns",
+            "app.agent_legs",
             "app.agent_states",
             "app.agents",
             "app.attempts",
@@ -45,6 +47,7 @@ async fn the_catalogue_of_tables_is_the_one_these_rules_are_checked_on() {
             "app.consents",
             "app.contact_decisions",
             "app.contact_phones",
+            "app.contact_relationships",
             "app.contacts",
             "app.dial_ledger",
             "app.dial_stops",
@@ -53,7 +56,10 @@ async fn the_catalogue_of_tables_is_the_one_these_rules_are_checked_on() {
             "app.imports",
             "app.outbox",
             "app.phone_numbers",
+            "app.preview_offers",
             "app.provider_accounts",
+            "app.registry_entries",
+            "app.registry_scrubs",
             "app.report_files",
             "app.report_schedules",
             "app.reports",
@@ -110,6 +116,10 @@ async fn no_other_policy_opens_a_table_to_a_role_that_serves_tenants() {
     assert_eq!(
         others,
         [
+            "app.agent_campaigns: system to {voice_system}",
+            "app.agent_legs: system to {voice_system}",
+            "app.agent_states: system to {voice_system}",
+            "app.agents: system to {voice_system}",
             "app.attempts: system to {voice_system}",
             "app.campaigns: system to {voice_system}",
             "app.dial_stops: system to {voice_system}",
@@ -173,9 +183,11 @@ async fn functions_with_foreign_rights_are_the_listed_doors_and_closed_to_the_pu
     .await;
     let closed = "owner=voice_system path={\"search_path=pg_catalog, pg_temp\"} public=f";
     let expected: Vec<String> = [
+        "all_agent_legs_to_mind",
         "all_dial_stops",
         "all_live_campaigns",
         "all_provider_accounts",
+        "all_sharing_campaigns",
         "all_tenants",
         "due_reports",
         "due_schedules",
