@@ -149,7 +149,8 @@ pub async fn fill(tx: &mut TenantTx, id: CampaignId, now: DateTime<Utc>) -> Resu
          FROM app.campaigns c
          JOIN app.campaign_lists l ON l.tenant_id = c.tenant_id AND l.campaign_id = c.id
          JOIN app.call_list_members m ON m.tenant_id = l.tenant_id AND m.list_id = l.list_id
-         JOIN app.contacts p ON p.tenant_id = m.tenant_id AND p.id = m.contact_id AND p.status = 'active'
+         CROSS JOIN LATERAL (SELECT FROM app.contacts p
+                             WHERE p.tenant_id = m.tenant_id AND p.id = m.contact_id AND p.status = 'active' OFFSET 0) p
          WHERE c.tenant_id = $1 AND c.id = $2
          ORDER BY m.contact_id, l.weight DESC, l.position
          ON CONFLICT DO NOTHING",

@@ -237,6 +237,7 @@ async fn gather(
     let relationships = evidence::relationships(tx, &contacts, campaign.company).await?;
     let mut people: HashMap<Uuid, Vec<Phone>> = HashMap::new();
     let found = sqlx::query(
+        // Looked up one by one: right after an import there are no statistics, and a join scans the tenant for each.
         "SELECT p.contact_id, p.e164, p.token, p.region, p.kind, p.valid, c.timezone, c.status,
                 c.attributes ->> 'country' AS country, c.attributes ->> 'state' AS state,
                 (SELECT s.reason FROM app.suppressions s
@@ -244,9 +245,12 @@ async fn gather(
                    AND (s.scope = 'tenant' OR (s.scope = 'company' AND s.scope_id = $4)
                         OR (s.scope = 'campaign' AND s.scope_id = $5))
                  ORDER BY s.scope DESC LIMIT 1) AS suppressed
-         FROM app.contact_phones p
-         JOIN app.contacts c ON c.tenant_id = p.tenant_id AND c.id = p.contact_id
-         WHERE p.tenant_id = $1 AND p.contact_id = ANY ($2)
+         FROM unnest($2::uuid[]) AS wanted (contact_id)
+         CROSS JOIN LATERAL (SELECT c.timezone, c.status, c.attributes FROM app.contacts c
+                             WHERE c.tenant_id = $1 AND c.id = wanted.contact_id OFFSET 0) c
+         CROSS JOIN LATERAL (SELECT p.contact_id, p.e164, p.token, p.region, p.kind, p.valid, p.is_primary
+                             FROM app.contact_phones p
+                             WHERE p.tenant_id = $1 AND p.contact_id = wanted.contact_id OFFSET 0) p
          ORDER BY p.contact_id, p.is_primary DESC, p.e164",
     )
     .bind(tx.tenant().0)
