@@ -390,7 +390,7 @@ mod tests {
         }
     }
 
-    /// What Twilio's own bridge (`twilio-agent-connect` 2.5.0) and Telnyx's reference send.
+    /// Media and clear as Twilio's own bridge (`twilio-agent-connect` 2.5.0) sends them; the rest as the references say.
     #[test]
     fn what_is_sent_is_what_the_carriers_expect() {
         let payload = "//8=";

@@ -4,7 +4,6 @@ use std::{
     fs::File,
     io::{BufWriter, Write as _},
     path::Path,
-    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -164,11 +163,11 @@ pub async fn start(
     campaigns: &[CampaignId],
     now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
-    let law = Arc::new(Law::embedded()?);
+    let law = Law::embedded()?;
     let bar = progress::bar(campaigns.len() as u64, "starting: campaigns");
     for campaign in campaigns {
         let mut tx = api.tenant(company.tenant).await?;
-        start::start(&mut tx, law.as_ref(), *campaign, now).await?;
+        start::start(&mut tx, &law, *campaign, now).await?;
         tx.commit().await?;
         bar.inc(1);
     }
