@@ -10,6 +10,7 @@ use voice_telemetry::Metrics;
 
 use crate::{
     Config,
+    processors::{media_events::MediaEvents, transcripts::Transcripts},
     rollups::Rollups,
     sink::Sink,
     watchdog::{Carriers, Watchdog},
@@ -84,10 +85,21 @@ impl App {
             watchdog,
             drain,
         } = self;
+        let (media, transcripts) = (sink.clone(), sink.clone());
         lifecycle.spawn(
             "analytics sink",
             TaskPolicy::workers(drain),
             |stop: CancellationToken| sink.run(stop),
+        );
+        lifecycle.spawn(
+            "media sink",
+            TaskPolicy::workers(drain),
+            |stop: CancellationToken| media.run_feed::<MediaEvents>(stop),
+        );
+        lifecycle.spawn(
+            "transcript sink",
+            TaskPolicy::workers(drain),
+            |stop: CancellationToken| transcripts.run_feed::<Transcripts>(stop),
         );
         lifecycle.spawn(
             "roll-ups",

@@ -37,8 +37,9 @@ labels! {
     }
 }
 
-/// Rows written to `call_events`.
-pub const SINK_ROWS: CounterDef<()> = CounterDef::new("sink_rows_total", "Rows written to call_events.");
+/// Rows written to the tables of facts.
+pub const SINK_ROWS: CounterDef<()> =
+    CounterDef::new("sink_rows_total", "Rows written to the tables of facts.");
 /// From a webhook's arrival to its row, per batch, by its earliest event.
 pub const SINK_LATENCY: HistogramDef<()> = HistogramDef::new(
     "sink_latency_seconds",

@@ -227,7 +227,8 @@ async fn every_mart_answers_and_says_what_its_columns_mean() {
     scene.produce(&shift(&scene, 20)).await;
     scene.drain(hasty()).await;
     rolled_up(&scene).await;
-    for mart in voice_schemas::tables::MARTS {
+    let of_calls = |mart: &&&str| !mart.starts_with("mart_media_");
+    for mart in voice_schemas::tables::MARTS.iter().filter(of_calls) {
         assert!(
             scene
                 .number(&format!("SELECT count() AS number FROM {mart}"))

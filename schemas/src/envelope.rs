@@ -191,8 +191,24 @@ event_types! {
     MediaStarted = "media.started",
     /// One turn of a conversation with an AI agent.
     MediaTurn = "media.turn",
+    /// The call went on with another session, at the same provider or another one.
+    MediaProviderChanged = "media.provider_changed",
+    /// The AI agent used a tool.
+    MediaToolUsed = "media.tool_used",
+    /// A judgement of what picked up, from the audio.
+    MediaVerdict = "media.verdict",
+    /// The caller was told that an AI speaks.
+    MediaDisclosed = "media.disclosed",
+    /// The AI agent speaks another language from now on.
+    MediaLanguageChanged = "media.language_changed",
+    /// A model used something that costs money.
+    MediaUsage = "media.usage",
+    /// The recording of a call is complete in the object store.
+    MediaRecordingReady = "media.recording_ready",
     /// The media stream of a call was closed.
     MediaStopped = "media.stopped",
+    /// Somebody said something on a call.
+    TranscriptUtterance = "transcript.utterance",
     /// A report is finished.
     ReportCompleted = "report.completed",
     /// A report could not be made.

@@ -20,11 +20,12 @@ use crate::{
         },
         campaign::{CampaignData, CampaignStatus},
         contact::{ConsentData, ImportData, SuppressionData, SuppressionScope},
-        media::{MediaData, Turn},
         report::ReportData,
     },
     topics::{self, Topic},
 };
+
+mod media;
 
 /// Every example: topic, file name without its ending, JSON.
 #[must_use]
@@ -35,7 +36,7 @@ pub fn all() -> Vec<(&'static Topic, String, String)> {
     agents(&mut examples);
     contacts(&mut examples);
     campaigns(&mut examples);
-    media(&mut examples);
+    media::put_all(&mut examples);
     reports(&mut examples);
     examples
 }
@@ -410,35 +411,6 @@ fn campaigns(examples: &mut Examples) {
             &topics::CONFIG,
             kind.as_str(),
             &event(kind, 0, "/outbox", data),
-        );
-    }
-}
-
-fn media(examples: &mut Examples) {
-    let data = MediaData {
-        call_id: CallId::derived(at(0), &[b"outbound"]),
-        agent_id: Some(AgentId::derived(at(0), &[b"ai agent"])),
-        provider: "openai".to_owned(),
-        turn: None,
-    };
-    let turn = MediaData {
-        turn: Some(Turn {
-            number: 3,
-            latency_ms: 640,
-            interrupted: false,
-        }),
-        ..data.clone()
-    };
-    for (kind, seconds, data) in [
-        (EventType::MediaStarted, 10, data.clone()),
-        (EventType::MediaTurn, 22, turn),
-        (EventType::MediaStopped, 70, data),
-    ] {
-        put(
-            examples,
-            &topics::MEDIA,
-            kind.as_str(),
-            &event(kind, seconds, "/workers/media", data),
         );
     }
 }

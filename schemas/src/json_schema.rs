@@ -14,7 +14,7 @@ use crate::{
         call::CallData,
         campaign::CampaignData,
         contact::{ConsentData, ImportData, SuppressionData},
-        media::MediaData,
+        media::{MediaData, TranscriptData},
         report::ReportData,
     },
 };
@@ -31,6 +31,7 @@ pub fn all() -> BTreeMap<&'static str, Value> {
         of::<ConsentData>(),
         of::<ImportData>(),
         of::<MediaData>(),
+        of::<TranscriptData>(),
         of::<ReportData>(),
     ])
 }

@@ -41,6 +41,8 @@ pub const POSTGRES: &[Migration] = migrations!("postgres":
     5 "0005_contacts",
     6 "0006_campaigns",
     7 "0007_dialling",
+    8 "0008_ai_agents",
+    9 "0009_estimates",
 );
 
 /// ClickHouse: facts, calls, roll-ups, marts.
@@ -49,6 +51,7 @@ pub const CLICKHOUSE: &[Migration] = migrations!("clickhouse":
     2 "0002_calls",
     3 "0003_rollups",
     4 "0004_marts",
+    5 "0005_media",
 );
 
 #[cfg(test)]

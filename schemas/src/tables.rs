@@ -10,8 +10,25 @@ pub const CALLS_FINAL: &str = "calls_final";
 pub const KPI_1M: &str = "kpi_1m";
 /// Counts per quarter of an hour, three years.
 pub const KPI_15M: &str = "kpi_15m";
+/// Facts: one row per record of `media.events`.
+pub const MEDIA_EVENTS: &str = "media_events";
+/// One row per utterance, redacted; restricted.
+pub const TRANSCRIPTS: &str = "transcripts";
+/// What models used and what it costs, one row per event; read with `FINAL`.
+pub const MEDIA_USAGE: &str = "media_usage";
+/// One row per call with a media stream; read through `media_streams_final`.
+pub const MEDIA_STREAMS: &str = "media_streams";
 /// Offsets the sink could not store, so that the audit can tell a dead letter from a loss.
 pub const DEAD_LETTERS: &str = "sink_dead_letters";
 
 /// The marts: views for BI tools, each with one stated row grain.
-pub const MARTS: &[&str] = &["mart_calls", "mart_kpi_15m", "mart_kpi_day", "mart_campaign_day"];
+pub const MARTS: &[&str] = &[
+    "mart_calls",
+    "mart_kpi_15m",
+    "mart_kpi_day",
+    "mart_campaign_day",
+    "mart_media_turn_day",
+    "mart_media_call_cost",
+    "mart_media_campaign_day",
+    "mart_media_stream_day",
+];

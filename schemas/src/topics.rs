@@ -129,7 +129,17 @@ pub const fn for_event(kind: EventType) -> &'static Topic {
         | EventType::ContactConsentChanged
         | EventType::ImportCompleted
         | EventType::ImportFailed => &CONTACTS,
-        EventType::MediaStarted | EventType::MediaTurn | EventType::MediaStopped => &MEDIA,
+        EventType::MediaStarted
+        | EventType::MediaTurn
+        | EventType::MediaProviderChanged
+        | EventType::MediaToolUsed
+        | EventType::MediaVerdict
+        | EventType::MediaDisclosed
+        | EventType::MediaLanguageChanged
+        | EventType::MediaUsage
+        | EventType::MediaRecordingReady
+        | EventType::MediaStopped => &MEDIA,
+        EventType::TranscriptUtterance => &TRANSCRIPTS,
         EventType::ReportCompleted | EventType::ReportFailed => &REPORTS,
     }
 }

@@ -1,4 +1,5 @@
-//! Compares the log with the tables: is every record of `calls.events` in ClickHouse, and only once?
+//! Compares the log with the tables: is every record of calls, media streams and transcripts in ClickHouse, and only
+//! once?
 
 use std::collections::BTreeMap;
 
@@ -9,9 +10,9 @@ use voice_kafka::{
     KafkaError,
     admin::{Admin, Watermarks},
 };
-use voice_schemas::{TenantId, topics};
+use voice_schemas::TenantId;
 
-use crate::sink::GROUP;
+use crate::processors::{Feed, call_events::CallEvents, media_events::MediaEvents, transcripts::Transcripts};
 
 /// Why the audit could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -56,36 +57,67 @@ pub struct Audit {
     pub calls_with_several_ends: u64,
 }
 
+/// The sum over partitions; its own partition is -1.
+#[must_use]
+pub fn total(partitions: &[PartitionAudit]) -> PartitionAudit {
+    partitions.iter().fold(
+        PartitionAudit {
+            partition: -1,
+            ..PartitionAudit::default()
+        },
+        |sum, one| PartitionAudit {
+            partition: -1,
+            records: sum.records + one.records,
+            rows: sum.rows + one.rows,
+            duplicates: sum.duplicates + one.duplicates,
+            dead_letters: sum.dead_letters + one.dead_letters,
+            gaps: sum.gaps + one.gaps,
+            lag: sum.lag + one.lag,
+        },
+    )
+}
+
+impl PartitionAudit {
+    /// Nothing doubled, nothing missing, nothing left to write.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        self.duplicates == 0 && self.gaps == 0 && self.lag == 0
+    }
+}
+
+/// The comparison of what happened to the audio of calls.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct MediaAudit {
+    /// `media.events`, one per partition.
+    pub events: Vec<PartitionAudit>,
+    /// `media.transcripts`, one per partition.
+    pub transcripts: Vec<PartitionAudit>,
+    /// Calls that had a media stream.
+    pub streams: u64,
+    /// Streams that should have an end by now and have none.
+    pub streams_without_end: u64,
+}
+
+impl MediaAudit {
+    /// Nothing doubled, nothing missing, nothing left to write. A stream without an end is what a killed worker leaves
+    /// behind, and no fault of the log.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        total(&self.events).is_clean() && total(&self.transcripts).is_clean()
+    }
+}
+
 impl Audit {
     /// The sum over all partitions.
     #[must_use]
     pub fn total(&self) -> PartitionAudit {
-        self.partitions.iter().fold(
-            PartitionAudit {
-                partition: -1,
-                ..PartitionAudit::default()
-            },
-            |sum, one| PartitionAudit {
-                partition: -1,
-                records: sum.records + one.records,
-                rows: sum.rows + one.rows,
-                duplicates: sum.duplicates + one.duplicates,
-                dead_letters: sum.dead_letters + one.dead_letters,
-                gaps: sum.gaps + one.gaps,
-                lag: sum.lag + one.lag,
-            },
-        )
+        total(&self.partitions)
     }
 
     /// Nothing doubled, nothing missing, nothing left to write, and every call has its one end.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        let total = self.total();
-        total.duplicates == 0
-            && total.gaps == 0
-            && total.lag == 0
-            && self.calls_without_end == 0
-            && self.calls_with_several_ends == 0
+        self.total().is_clean() && self.calls_without_end == 0 && self.calls_with_several_ends == 0
     }
 }
 
@@ -103,6 +135,12 @@ struct Calls {
     calls: u64,
     without_end: u64,
     several_ends: u64,
+}
+
+#[derive(Row, Deserialize)]
+struct Streams {
+    streams: u64,
+    without_end: u64,
 }
 
 /// Which calls must have an end by now.
@@ -123,12 +161,61 @@ pub async fn run(
     clickhouse: &ClickHouse,
     scope: Scope,
 ) -> Result<Audit, AuditError> {
-    let topic = kafka.topic(&topics::CALLS);
-    let (marks, committed) = read_log(kafka.clone(), topic.clone()).await?;
+    let partitions = compare::<CallEvents>(kafka, clickhouse).await?;
+    let calls: Calls = clickhouse
+        .row("auditing the calls", include_str!("calls.sql"), |query| {
+            let tenant = scope.tenant.map_or(Uuid::nil(), |tenant| tenant.0);
+            query
+                .param("tenant", tenant)
+                .param("silent", scope.silent_for_seconds)
+        })
+        .await?;
+    Ok(Audit {
+        partitions,
+        calls: calls.calls,
+        calls_without_end: calls.without_end,
+        calls_with_several_ends: calls.several_ends,
+    })
+}
+
+/// Compares everything the log still holds of media streams and transcripts, and looks for the end of every stream in
+/// `scope`.
+///
+/// # Errors
+/// When the log or the tables cannot be read.
+pub async fn media(
+    kafka: &voice_kafka::Config,
+    clickhouse: &ClickHouse,
+    scope: Scope,
+) -> Result<MediaAudit, AuditError> {
+    let streams: Streams = clickhouse
+        .row("auditing the streams", include_str!("streams.sql"), |query| {
+            let tenant = scope.tenant.map_or(Uuid::nil(), |tenant| tenant.0);
+            query
+                .param("tenant", tenant)
+                .param("silent", scope.silent_for_seconds)
+        })
+        .await?;
+    Ok(MediaAudit {
+        events: compare::<MediaEvents>(kafka, clickhouse).await?,
+        transcripts: compare::<Transcripts>(kafka, clickhouse).await?,
+        streams: streams.streams,
+        streams_without_end: streams.without_end,
+    })
+}
+
+/// One topic against its table.
+async fn compare<F: Feed>(
+    kafka: &voice_kafka::Config,
+    clickhouse: &ClickHouse,
+) -> Result<Vec<PartitionAudit>, AuditError> {
+    let topic = kafka.topic(F::TOPIC);
+    let (marks, committed) = read_log::<F>(kafka.clone(), topic.clone()).await?;
+    let statement = include_str!("partition.sql").replace("{table}", F::TABLE);
     let mut partitions = Vec::with_capacity(marks.len());
     for (partition, Watermarks { low, high }) in marks {
         let stored: Stored = clickhouse
-            .row("auditing a partition", include_str!("partition.sql"), |query| {
+            .row("auditing a partition", &statement, |query| {
                 query
                     .param("topic", &topic)
                     .param("partition", partition)
@@ -150,28 +237,15 @@ pub async fn run(
             lag: u64::try_from(high - next.max(low)).unwrap_or(0),
         });
     }
-    let calls: Calls = clickhouse
-        .row("auditing the calls", include_str!("calls.sql"), |query| {
-            let tenant = scope.tenant.map_or(Uuid::nil(), |tenant| tenant.0);
-            query
-                .param("tenant", tenant)
-                .param("silent", scope.silent_for_seconds)
-        })
-        .await?;
-    Ok(Audit {
-        partitions,
-        calls: calls.calls,
-        calls_without_end: calls.without_end,
-        calls_with_several_ends: calls.several_ends,
-    })
+    Ok(partitions)
 }
 
 type Log = (BTreeMap<i32, Watermarks>, BTreeMap<i32, i64>);
 
-async fn read_log(kafka: voice_kafka::Config, topic: String) -> Result<Log, KafkaError> {
+async fn read_log<F: Feed>(kafka: voice_kafka::Config, topic: String) -> Result<Log, KafkaError> {
     let read = move || {
         let admin = Admin::new(&kafka)?;
-        Ok((admin.watermarks(&topic)?, admin.committed(GROUP, &topic)?))
+        Ok((admin.watermarks(&topic)?, admin.committed(F::GROUP, &topic)?))
     };
     tokio::task::spawn_blocking(read).await.unwrap_or_else(|stopped| {
         Err(KafkaError::Worker {

@@ -1,49 +1,18 @@
 //! `calls.events` → `call_events`.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
-use voice_clickhouse::block::{Column, Columns, Numbers, Strings, Words};
-use voice_schemas::EventType;
+use voice_clickhouse::block::{Numbers, Strings, Words};
+use voice_schemas::{
+    EventType, tables,
+    topics::{self, Topic},
+};
 
-use super::{Meta, Reject, verbatim, wire};
-
-/// Events may lie this far in the past …
-const OLDEST: TimeDelta = TimeDelta::days(30);
-/// … and this far in the future; anything else is a broken clock, and too many days in one insert would
-/// stop the whole batch.
-const NEWEST: TimeDelta = TimeDelta::days(1);
-
-macro_rules! columns {
-    ($($field:ident: $type:ty = $make:expr),+ $(,)?) => {
-        /// The rows of a batch as columns, in the order of the table.
-        pub struct CallEvents { $($field: $type,)+ }
-
-        impl Default for CallEvents {
-            fn default() -> Self {
-                Self { $($field: $make,)+ }
-            }
-        }
-
-        impl Columns for CallEvents {
-            fn each(&self, visit: &mut dyn FnMut(&'static str, &dyn Column)) {
-                $(visit(stringify!($field), &self.$field);)+
-            }
-
-            fn len(&self) -> usize {
-                self._offset.values().len()
-            }
-        }
-
-        impl CallEvents {
-            /// Forgets all rows and keeps the memory.
-            pub fn clear(&mut self) {
-                $(self.$field.clear();)+
-            }
-        }
-    };
-}
+use super::{Feed, Meta, Reject, columns::columns, verbatim, wire, within_time};
 
 columns! {
+    /// The rows of a batch as columns, in the order of the table.
+    CallEvents:
     tenant_id: Numbers<Uuid> = Numbers::new("UUID"),
     event_id: Numbers<Uuid> = Numbers::new("UUID"),
     event_type: Words = Words::default(),
@@ -131,16 +100,34 @@ impl CallEvents {
         Ok(())
     }
 
-    /// The offset of the row at `position`.
-    #[must_use]
-    pub fn offset(&self, position: usize) -> Option<u64> {
-        self._offset.values().get(position).copied()
-    }
-
     /// The earliest arrival among the rows, microseconds since 1970.
     #[must_use]
     pub fn earliest_arrival(&self) -> Option<i64> {
         self.received_at.values().iter().copied().min()
+    }
+}
+
+impl Feed for CallEvents {
+    const GROUP: &'static str = "analytics-sink";
+    const TOPIC: &'static Topic = &topics::CALLS;
+    const TABLE: &'static str = tables::CALL_EVENTS;
+    const STAGE: &'static str = "sink.call_events";
+    const DERIVED: &'static [&'static str] = &[include_str!("../sink/derive_calls.sql")];
+
+    fn push(&mut self, meta: Meta<'_>, payload: Option<&[u8]>, now: DateTime<Utc>) -> Result<(), Reject> {
+        Self::push(self, meta, payload, now)
+    }
+
+    fn clear(&mut self) {
+        Self::clear(self);
+    }
+
+    fn offset(&self, position: usize) -> Option<u64> {
+        Self::offset(self, position)
+    }
+
+    fn earliest_arrival(&self) -> Option<i64> {
+        Self::earliest_arrival(self)
     }
 }
 
@@ -271,24 +258,11 @@ fn attempt_row<'a>(data: &'a wire::Data<'_>) -> Result<Row<'a>, Reject> {
     })
 }
 
-fn within_time(micros: i64, now: DateTime<Utc>) -> Result<(), Reject> {
-    let (oldest, newest) = (
-        (now - OLDEST).timestamp_micros(),
-        (now + NEWEST).timestamp_micros(),
-    );
-    if (oldest..=newest).contains(&micros) {
-        Ok(())
-    } else {
-        Err(Reject::new(
-            "time_out_of_range",
-            "the event's time is over 30 days ago or over a day ahead",
-        ))
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::indexing_slicing)] // Every batch here has a row.
 mod tests {
+    use chrono::TimeDelta;
+    use voice_clickhouse::block::Columns as _;
     use voice_schemas::{
         CallId, CampaignId, TenantId,
         events::call::{CallFact, CallOutcome, CallRef, Carrier, Direction, Ending, Evidence, HangupBy},
@@ -360,9 +334,7 @@ mod tests {
     fn every_example_of_the_topic_becomes_the_row_its_typed_event_describes() {
         use voice_schemas::events::{attempt::AttemptEvent, call::CallEvent};
         let examples = voice_schemas::examples::all();
-        let mine = examples
-            .iter()
-            .filter(|(topic, ..)| **topic == voice_schemas::topics::CALLS);
+        let mine = examples.iter().filter(|(topic, ..)| **topic == topics::CALLS);
         let mut seen = 0;
         for (_, name, json) in mine {
             let mut rows = CallEvents::default();

@@ -2,22 +2,21 @@
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
-use voice_clickhouse::block::Columns as _;
 use voice_kafka::consumer::Record;
 
 use super::{
     SinkConfig,
     intent::{Digest, Intent},
 };
-use crate::processors::{Meta, Reject, call_events::CallEvents};
+use crate::processors::{Feed, Meta, Reject};
 
 /// How many times longer a batch may wait for records that are known to come.
 const CATCHING_UP: u32 = 20;
 
 /// Consecutive records of a partition: rows to insert and records that cannot become rows.
 #[derive(Default)]
-pub(super) struct Batch {
-    pub(super) rows: CallEvents,
+pub(super) struct Batch<F> {
+    pub(super) rows: F,
     pub(super) rejected: Vec<Rejected>,
     range: Option<(i64, i64)>,
     digest: Digest,
@@ -33,7 +32,7 @@ pub(super) struct Rejected {
     pub(super) reject: Reject,
 }
 
-impl Batch {
+impl<F: Feed> Batch<F> {
     /// Decodes the record into the batch; true when it became a row.
     pub(super) fn push(
         &mut self,

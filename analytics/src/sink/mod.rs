@@ -1,4 +1,4 @@
-//! Kafka to ClickHouse, exactly once: one sequential writer per partition.
+//! Kafka to ClickHouse, exactly once: one sequential writer per partition, for every topic that is kept as facts.
 //!
 //! A batch is written in four steps: **intent** (its range goes into the metadata of an offset commit that
 //! does not move the offset), **insert** (one block under a token made of that range), **dead letters**
@@ -32,15 +32,16 @@ use tokio_util::sync::CancellationToken;
 use voice_clickhouse::ClickHouse;
 use voice_kafka::{KafkaError, Producer, consumer};
 use voice_lifecycle::SharedClock;
-use voice_schemas::topics;
 use voice_telemetry::Metrics;
 
 pub use self::config::SinkConfig;
+use crate::processors::{Feed, call_events::CallEvents};
 
-/// The consumer group whose offsets say what is in the table.
-pub const GROUP: &str = "analytics-sink";
+/// The consumer group whose offsets say what is in `call_events`.
+pub const GROUP: &str = CallEvents::GROUP;
 
 /// Everything the writers share.
+#[derive(Clone)]
 pub struct Sink {
     /// Limits.
     pub config: SinkConfig,
@@ -57,15 +58,24 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Writes until `stop` fires.
+    /// Writes calls until `stop` fires.
+    ///
+    /// # Errors
+    /// As [`run_feed`](Self::run_feed).
+    pub async fn run(self, stop: CancellationToken) -> Result<(), KafkaError> {
+        self.run_feed::<CallEvents>(stop).await
+    }
+
+    /// Writes the records of one topic until `stop` fires. Each topic has a group of its own, so that trouble with one
+    /// does not hold up another.
     ///
     /// # Errors
     /// When a person has to act, or a restart has to sort things out; see [`consumer::run`].
-    pub async fn run(self, stop: CancellationToken) -> Result<(), KafkaError> {
+    pub async fn run_feed<F: Feed>(self, stop: CancellationToken) -> Result<(), KafkaError> {
         let sink = Arc::new(self);
-        let topic = sink.kafka.topic(&topics::CALLS);
+        let topic = sink.kafka.topic(F::TOPIC);
         let kafka = sink.kafka.clone();
-        let worker = move |partition| worker::Worker::new(Arc::clone(&sink), partition).start();
-        consumer::run(&kafka, GROUP, &[&topic], worker, stop).await
+        let worker = move |partition| worker::Worker::<F>::new(Arc::clone(&sink), partition).start();
+        consumer::run(&kafka, F::GROUP, &[&topic], worker, stop).await
     }
 }

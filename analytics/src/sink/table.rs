@@ -1,4 +1,4 @@
-//! What the sink asks the table itself: which offsets it has, and completing the calls of a range.
+//! What the sink asks the table itself: which offsets it has, and completing what is derived from a range.
 
 use serde::Deserialize;
 use voice_clickhouse::{ClickHouse, ClickHouseError, Row, clickhouse};
@@ -6,6 +6,7 @@ use voice_clickhouse::{ClickHouse, ClickHouseError, Row, clickhouse};
 /// The offsets of the range that are in the table, ascending, each once.
 pub(super) async fn present(
     clickhouse: &ClickHouse,
+    table: &str,
     topic: &str,
     partition: i32,
     first: i64,
@@ -18,8 +19,10 @@ pub(super) async fn present(
     let rows: Vec<Present> = clickhouse
         .rows(
             "asking which offsets are stored",
-            "SELECT DISTINCT _offset AS offset FROM call_events WHERE _topic = {topic:String} \
-             AND _partition = {partition:Int32} AND _offset BETWEEN {first:Int64} AND {last:Int64} ORDER BY offset",
+            &format!(
+                "SELECT DISTINCT _offset AS offset FROM {table} WHERE _topic = {{topic:String}} \
+                 AND _partition = {{partition:Int32}} AND _offset BETWEEN {{first:Int64}} AND {{last:Int64}} ORDER BY offset"
+            ),
             |query| {
                 query.param("topic", topic).param("partition", partition).param("first", first).param("last", last)
             },
@@ -28,27 +31,24 @@ pub(super) async fn present(
     Ok(rows.into_iter().map(|row| row.offset).collect())
 }
 
-/// Derives the calls of a range again from its stored events. `calls` takes the same call any number of
-/// times, so this completes a view that was left behind and changes nothing else.
-pub(super) async fn derive_calls(
+/// Derives again what a view makes of a range of stored events. Its target takes the same row any number of times,
+/// so this completes a view that was left behind and changes nothing else.
+pub(super) async fn derive(
     clickhouse: &ClickHouse,
+    statement: &str,
     topic: &str,
     partition: i32,
     first: i64,
     last: i64,
 ) -> Result<(), ClickHouseError> {
     clickhouse
-        .execute(
-            "deriving calls again",
-            include_str!("derive_calls.sql"),
-            |query| {
-                query
-                    .param("topic", topic)
-                    .param("partition", partition)
-                    .param("first", first)
-                    .param("last", last)
-            },
-        )
+        .execute("deriving rows again", statement, |query| {
+            query
+                .param("topic", topic)
+                .param("partition", partition)
+                .param("first", first)
+                .param("last", last)
+        })
         .await
 }
 

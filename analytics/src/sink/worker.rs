@@ -3,13 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use voice_clickhouse::{BlockWriter as _, ClickHouseError, Insert, block::Columns as _, error::Remedy};
+use voice_clickhouse::{BlockWriter as _, ClickHouseError, Insert, error::Remedy};
 use voice_kafka::{
     KafkaError,
     consumer::{Chunk, Partition, Received, WorkerError, WorkerFuture},
     dead_letters::{DeadLetter, Limits, Origin, TooMany},
 };
-use voice_schemas::tables;
 use voice_telemetry::Emit as _;
 
 use super::{
@@ -20,7 +19,7 @@ use super::{
 };
 use crate::{
     events::{BatchWritten, DeadLettered, Recovered, Waiting},
-    processors::Reject,
+    processors::{Feed, Reject},
 };
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -50,17 +49,17 @@ enum Unwritten {
     Stopped(Stopped),
 }
 
-pub(super) struct Worker {
+pub(super) struct Worker<F> {
     sink: Arc<Sink>,
     partition: Partition,
-    batch: Batch,
+    batch: Batch<F>,
     recovery: Recovery,
     /// When the broker last accepted an intent of this batch.
     leased: Instant,
     limits: Limits,
 }
 
-impl Worker {
+impl<F: Feed> Worker<F> {
     pub(super) fn new(sink: Arc<Sink>, partition: Partition) -> Self {
         let recovery = intent::recovery(
             partition.committed(),
@@ -213,12 +212,12 @@ impl Worker {
         }
     }
 
-    /// Inserts the rows the table does not have, and lets the calls of the range be derived again.
+    /// Inserts the rows the table does not have, and lets what the views make of the range be derived again.
     async fn repair(&mut self, intent: &Intent) -> Result<(), Stopped> {
         let (topic, number) = (self.partition.topic().to_owned(), self.partition.number());
         let clickhouse = self.sink.clickhouse.clone();
         let present = self
-            .insist(|| table::present(&clickhouse, &topic, number, intent.first, intent.last))
+            .insist(|| table::present(&clickhouse, F::TABLE, &topic, number, intent.first, intent.last))
             .await?;
         let offsets = (0..self.batch.rows.len()).filter_map(|position| self.batch.rows.offset(position));
         let runs = split::missing_runs(offsets, &present);
@@ -227,8 +226,12 @@ impl Worker {
             self.insert_all_but_refused(intent, run).await?;
         }
         if !present.is_empty() {
-            self.insist(|| table::derive_calls(&clickhouse, &topic, number, intent.first, intent.last))
+            for statement in F::DERIVED {
+                self.insist(|| {
+                    table::derive(&clickhouse, statement, &topic, number, intent.first, intent.last)
+                })
                 .await?;
+            }
         }
         Recovered {
             repaired_rows: Some(repaired),
@@ -272,7 +275,7 @@ impl Worker {
         token: String,
     ) -> Result<(), Unwritten> {
         let insert = Insert {
-            table: tables::CALL_EVENTS,
+            table: F::TABLE,
             token,
             block: self.batch.rows.block(rows),
         };
@@ -294,9 +297,9 @@ impl Worker {
     }
 
     /// Asks again until there is an answer.
-    async fn insist<T, F>(&mut self, ask: impl Fn() -> F) -> Result<T, Stopped>
+    async fn insist<T, A>(&mut self, ask: impl Fn() -> A) -> Result<T, Stopped>
     where
-        F: Future<Output = Result<T, ClickHouseError>>,
+        A: Future<Output = Result<T, ClickHouseError>>,
     {
         let mut wait = FIRST_WAIT;
         loop {
@@ -368,16 +371,18 @@ impl Worker {
 
     /// Writes the batch's dead letters, to their topic first, then to the table the audit reads.
     async fn bury(&mut self) -> Result<(), Stopped> {
-        const STAGE: &str = "sink.call_events";
         let (topic, number) = (self.partition.topic().to_owned(), self.partition.number());
-        for dead in std::mem::take(&mut self.batch.rejected) {
+        for mut dead in std::mem::take(&mut self.batch.rejected) {
+            if F::RESTRICTED {
+                dead.payload.clear();
+            }
             let letter = DeadLetter {
                 origin: Origin::Record {
                     topic: topic.clone(),
                     partition: number,
                     offset: dead.offset,
                 },
-                stage: STAGE.to_owned(),
+                stage: F::STAGE.to_owned(),
                 code: dead.reject.code.to_owned(),
                 detail: dead.reject.detail.clone(),
                 at: self.sink.clock.now(),
@@ -392,7 +397,7 @@ impl Worker {
             let clickhouse = self.sink.clickhouse.clone();
             let Reject { code, detail } = &dead.reject;
             self.insist(|| {
-                table::note_dead_letter(&clickhouse, &topic, number, dead.offset, STAGE, code, detail)
+                table::note_dead_letter(&clickhouse, &topic, number, dead.offset, F::STAGE, code, detail)
             })
             .await?;
             DeadLettered { code }.emit(&self.sink.metrics);

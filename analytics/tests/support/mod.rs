@@ -1,10 +1,15 @@
 //! A topic prefix and a database of one test's own, on the real stack.
+#![allow(dead_code)] // Each test program uses its own half of this.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
-use voice_analytics::sink::{Sink, SinkConfig};
+use voice_analytics::{
+    audit::{MediaAudit, total},
+    processors::{media_events::MediaEvents, transcripts::Transcripts},
+    sink::{Sink, SinkConfig},
+};
 use voice_clickhouse::ClickHouse;
 use voice_kafka::{OutboundRecord, Producer, admin::Admin};
 use voice_lifecycle::SystemClock;
@@ -14,7 +19,7 @@ use voice_schemas::{
         AgentKind, Amd, AnsweredBy, Bridge, CallEvent, CallFact, CallOutcome, CallRef, Carrier, Direction,
         Ending, Evidence, HangupBy, record_key,
     },
-    topics,
+    topics::{self, Topic},
 };
 use voice_telemetry::Metrics;
 
@@ -24,6 +29,15 @@ pub struct Scene {
     pub clickhouse: ClickHouse,
     pub producer: Producer,
     pub tenant: TenantId,
+    topics: Vec<Topic>,
+}
+
+/// A topic of few partitions, so that a test makes it quickly.
+const fn small(topic: Topic) -> Topic {
+    Topic {
+        partitions: 3,
+        ..topic
+    }
 }
 
 fn address(name: &str) -> String {
@@ -34,6 +48,21 @@ fn address(name: &str) -> String {
 
 impl Scene {
     pub async fn new(name: &str) -> Self {
+        Self::of(name, vec![topics::CALLS, topics::DEAD_LETTERS]).await
+    }
+
+    /// One that has media streams too.
+    pub async fn with_media(name: &str) -> Self {
+        let topics = [
+            topics::CALLS,
+            topics::MEDIA,
+            topics::TRANSCRIPTS,
+            topics::DEAD_LETTERS,
+        ];
+        Self::of(name, topics.map(small).to_vec()).await
+    }
+
+    async fn of(name: &str, topics: Vec<Topic>) -> Self {
         let unique = format!("{name}_{}", uuid::Uuid::now_v7().simple());
         let mut kafka = voice_kafka::Config {
             brokers: address("KAFKA_BROKERS"),
@@ -51,8 +80,8 @@ impl Scene {
             .await
             .unwrap();
         let admin = Admin::new(&kafka).unwrap();
-        for topic in [topics::CALLS, topics::DEAD_LETTERS] {
-            admin.apply(&topic, 1).await.unwrap();
+        for topic in &topics {
+            admin.apply(topic, 1).await.unwrap();
         }
         let producer = Producer::new(&kafka).unwrap();
         Self {
@@ -60,7 +89,74 @@ impl Scene {
             clickhouse,
             producer,
             tenant: TenantId::random(),
+            topics,
         }
+    }
+
+    /// Writes records to a topic, as they are.
+    pub async fn write(&self, topic: &Topic, records: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        let topic = self.kafka.topic(topic);
+        let mut confirmations = Vec::new();
+        for (key, payload) in records {
+            let record = OutboundRecord {
+                topic: topic.clone(),
+                key: key.into_bytes(),
+                payload,
+                headers: Vec::new(),
+            };
+            confirmations.push(self.producer.enqueue(&record).unwrap());
+        }
+        for confirmation in confirmations {
+            confirmation.await.unwrap();
+        }
+    }
+
+    fn sink(&self, config: SinkConfig) -> Sink {
+        Sink {
+            config,
+            kafka: self.kafka.clone(),
+            clickhouse: self.clickhouse.clone(),
+            producer: self.producer.clone(),
+            clock: SystemClock::shared(),
+            metrics: Metrics::empty(),
+        }
+    }
+
+    pub async fn media_audit(&self) -> MediaAudit {
+        let scope = voice_analytics::audit::Scope {
+            tenant: None,
+            silent_for_seconds: 0,
+        };
+        voice_analytics::audit::media(&self.kafka, &self.clickhouse, scope)
+            .await
+            .unwrap()
+    }
+
+    /// Runs the sinks of media streams and transcripts until they have committed everything, or for so long.
+    pub async fn drain_media(&self, config: SinkConfig, at_most: Option<Duration>) {
+        let stop = CancellationToken::new();
+        let sink = self.sink(config);
+        let mut media = tokio::spawn(sink.clone().run_feed::<MediaEvents>(stop.clone()));
+        let mut transcripts = tokio::spawn(sink.run_feed::<Transcripts>(stop.clone()));
+        let deadline = Instant::now() + at_most.unwrap_or(Duration::from_secs(60));
+        loop {
+            let audit = self.media_audit().await;
+            if total(&audit.events).lag + total(&audit.transcripts).lag == 0 {
+                break;
+            }
+            if Instant::now() >= deadline {
+                assert!(at_most.is_some(), "not drained: {audit:?}");
+                break;
+            }
+            tokio::select! {
+                ended = &mut media => panic!("the sink of media streams ended: {ended:?}"),
+                ended = &mut transcripts => panic!("the sink of transcripts ended: {ended:?}"),
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            }
+        }
+        stop.cancel();
+        media.await.unwrap().unwrap();
+        transcripts.await.unwrap().unwrap();
     }
 
     pub async fn produce(&self, events: &[CallEvent]) {
@@ -83,14 +179,7 @@ impl Scene {
     /// Runs the sink until it has committed everything the topic holds, then stops it.
     pub async fn drain(&self, config: SinkConfig) {
         let stop = CancellationToken::new();
-        let sink = Sink {
-            config,
-            kafka: self.kafka.clone(),
-            clickhouse: self.clickhouse.clone(),
-            producer: self.producer.clone(),
-            clock: SystemClock::shared(),
-            metrics: Metrics::empty(),
-        };
+        let sink = self.sink(config);
         let mut running = tokio::spawn(sink.run(stop.clone()));
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
@@ -138,12 +227,9 @@ impl Scene {
     pub async fn clear(self) {
         self.execute(&format!("DROP DATABASE {}", self.clickhouse.database()))
             .await;
-        let names = [topics::CALLS, topics::DEAD_LETTERS].map(|topic| self.kafka.topic(&topic));
-        Admin::new(&self.kafka)
-            .unwrap()
-            .delete(&[&names[0], &names[1]])
-            .await
-            .unwrap();
+        let names: Vec<String> = self.topics.iter().map(|topic| self.kafka.topic(topic)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Admin::new(&self.kafka).unwrap().delete(&names).await.unwrap();
     }
 }
 

@@ -42,7 +42,7 @@ macro_rules! number {
         }
     )+};
 }
-number!(i8, u8, u16, u32, u64, i64);
+number!(i8, u8, u16, u32, u64, i64, f64);
 
 impl Number for Uuid {
     /// Two little-endian halves, the high one first.
@@ -91,6 +91,47 @@ impl<T: Number> Column for Numbers<T> {
 
     fn clear(&mut self) {
         self.values.clear();
+    }
+}
+
+/// A column of numbers that may be absent, as `Nullable(…)`: first which are, then all of them.
+#[derive(Debug)]
+pub struct Maybes<T> {
+    absent: Vec<u8>,
+    numbers: Numbers<T>,
+}
+
+impl<T: Number + Default> Maybes<T> {
+    /// An empty column of this ClickHouse type, `Nullable(…)` included.
+    #[must_use]
+    pub const fn new(type_name: &'static str) -> Self {
+        Self {
+            absent: Vec::new(),
+            numbers: Numbers::new(type_name),
+        }
+    }
+
+    /// Appends a value.
+    #[inline]
+    pub fn push(&mut self, value: Option<T>) {
+        self.absent.push(u8::from(value.is_none()));
+        self.numbers.push(value.unwrap_or_default());
+    }
+}
+
+impl<T: Number + Default> Column for Maybes<T> {
+    fn type_name(&self) -> &str {
+        self.numbers.type_name()
+    }
+
+    fn encode(&self, rows: std::ops::Range<usize>, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.absent[rows.clone()]);
+        self.numbers.encode(rows, out);
+    }
+
+    fn clear(&mut self) {
+        self.absent.clear();
+        self.numbers.clear();
     }
 }
 
@@ -337,6 +378,17 @@ mod tests {
         expected.extend_from_slice(b"\x01t\x06String\x04long\x00");
         assert_eq!((block.columns.as_str(), block.rows), ("w, t", 2));
         assert_eq!(block.bytes, expected);
+    }
+
+    #[test]
+    fn a_number_that_is_absent_is_marked_before_all_numbers() {
+        let mut column = Maybes::new("Nullable(UInt16)");
+        for value in [Some(7_u16), None, Some(258)] {
+            column.push(value);
+        }
+        let mut bytes = Vec::new();
+        column.encode(1..3, &mut bytes);
+        assert_eq!(bytes, [1, 0, 0, 0, 2, 1]);
     }
 
     #[test]

@@ -30,6 +30,7 @@ async fn the_catalogue_of_tables_is_the_one_these_rules_are_checked_on() {
             "app.agent_legs",
             "app.agent_states",
             "app.agents",
+            "app.ai_agents",
             "app.attempts",
             "app.calendar_exceptions",
             "app.calendar_hours",
@@ -69,6 +70,20 @@ async fn the_catalogue_of_tables_is_the_one_these_rules_are_checked_on() {
             "app.tenants"
         ]
     );
+}
+
+/// A histogram of tenants makes the planner take a new tenant for an empty one.
+#[tokio::test]
+async fn no_table_keeps_statistics_of_its_tenants_not_even_a_partition() {
+    let database = TestDatabase::create().await;
+    let offenders = column(
+        &database,
+        "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+         WHERE c.relnamespace = 'app'::regnamespace AND c.relkind IN ('r', 'p') AND a.attname = 'tenant_id'
+           AND a.attstattarget <> 0 ORDER BY 1",
+    )
+    .await;
+    assert_eq!(offenders, [""; 0], "ALTER COLUMN tenant_id SET STATISTICS 0");
 }
 
 #[tokio::test]
@@ -120,6 +135,7 @@ async fn no_other_policy_opens_a_table_to_a_role_that_serves_tenants() {
             "app.agent_legs: system to {voice_system}",
             "app.agent_states: system to {voice_system}",
             "app.agents: system to {voice_system}",
+            "app.ai_agents: system to {voice_system}",
             "app.attempts: system to {voice_system}",
             "app.campaigns: system to {voice_system}",
             "app.dial_stops: system to {voice_system}",
@@ -184,6 +200,7 @@ async fn functions_with_foreign_rights_are_the_listed_doors_and_closed_to_the_pu
     let closed = "owner=voice_system path={\"search_path=pg_catalog, pg_temp\"} public=f";
     let expected: Vec<String> = [
         "all_agent_legs_to_mind",
+        "all_ai_agents",
         "all_dial_stops",
         "all_live_campaigns",
         "all_provider_accounts",

@@ -87,9 +87,15 @@ pub(crate) fn judge(text: &RawValue, tenant: TenantId, now: DateTime<Utc>) -> Re
         | EventType::AgentCorrected => {
             item.ready::<AgentData>(|_, _| None, |data| data.agent_id.0.to_string())
         }
-        EventType::MediaStarted | EventType::MediaTurn | EventType::MediaStopped => {
-            item.ready::<MediaData>(media_fault, |data| data.call_id.0.to_string())
-        }
+        EventType::MediaStarted
+        | EventType::MediaTurn
+        | EventType::MediaProviderChanged
+        | EventType::MediaToolUsed
+        | EventType::MediaVerdict
+        | EventType::MediaDisclosed
+        | EventType::MediaLanguageChanged
+        | EventType::MediaUsage
+        | EventType::MediaStopped => item.ready::<MediaData>(media_fault, |data| data.call_id.0.to_string()),
         // Written by the platform itself, through its outbox.
         EventType::CampaignCreated
         | EventType::CampaignScheduled
@@ -107,6 +113,8 @@ pub(crate) fn judge(text: &RawValue, tenant: TenantId, now: DateTime<Utc>) -> Re
         | EventType::ContactConsentChanged
         | EventType::ImportCompleted
         | EventType::ImportFailed
+        | EventType::MediaRecordingReady
+        | EventType::TranscriptUtterance
         | EventType::ReportCompleted
         | EventType::ReportFailed => Err(item.rejected(
             "TYPE_NOT_ALLOWED",
@@ -238,7 +246,8 @@ fn attempt_fault(kind: EventType, data: &AttemptData) -> Option<&'static str> {
 }
 
 fn media_fault(kind: EventType, data: &MediaData) -> Option<&'static str> {
-    (kind == EventType::MediaTurn && data.turn.is_none()).then_some("`data.turn` is missing")
+    data.missing_section(kind)
+        .map(|_| "the section of `data` that this type of event needs is missing")
 }
 
 /// Where a parser stopped, without its words: they quote the value.

@@ -91,12 +91,11 @@ impl Producer {
     }
 
     fn media(&self) -> Value {
-        let data = MediaData {
-            call_id: voice_schemas::CallId::random(),
-            agent_id: None,
-            provider: "openai".to_owned(),
-            turn: None,
-        };
+        let data = json!({
+            "call_id": voice_schemas::CallId::random(),
+            "provider": "openai_realtime",
+        });
+        let data: MediaData = serde_json::from_value(data).unwrap();
         json!(Envelope::new(
             EventId::random(),
             self.tenant,
