@@ -7,20 +7,21 @@ use std::{
     time::Duration,
 };
 
-use object_store::ObjectStore;
 use tokio::{sync::oneshot, time::MissedTickBehavior};
 use voice_lifecycle::{CancellationToken, Lifecycle, SharedClock, TaskPolicy};
+use voice_recordings::{Settings, Store, Writer};
 use voice_telemetry::{Emit as _, Metrics};
 use voice_telephony::media::{SingleUse, StreamTokens};
 
 use crate::{
     Config,
+    breakers::Breakers,
     bridge::Shared,
     error::BuildError,
     events::Load,
     facts::Sink,
+    hands::Hands,
     plan::Plans,
-    record::spool,
     way_in::{self, Gate, admission::Admission},
 };
 
@@ -39,8 +40,10 @@ pub struct Deps {
     pub plans: Arc<dyn Plans>,
     /// Where facts go.
     pub sink: Arc<dyn Sink>,
-    /// Where recordings go; `None` records nothing.
-    pub objects: Option<Arc<dyn ObjectStore>>,
+    /// What acts for calls.
+    pub hands: Arc<dyn Hands>,
+    /// Where recordings go and what seals them; `None` records nothing.
+    pub recordings: Option<Store>,
     /// Where telemetry goes.
     pub metrics: Metrics,
 }
@@ -56,7 +59,7 @@ impl std::fmt::Debug for Deps {
 pub struct App {
     gate: Arc<Gate>,
     shared: Shared,
-    recordings: Option<spool::Writer>,
+    recordings: Option<Writer>,
     lanes: Vec<(Arc<Admission>, std::net::TcpListener)>,
     drain: Duration,
     address: SocketAddr,
@@ -78,13 +81,18 @@ impl App {
             tokens,
             plans,
             sink,
-            objects,
+            hands,
+            recordings,
             metrics,
         } = deps;
-        let (spool, recordings) = match objects {
-            Some(objects) => {
-                let folder = &config.recording.spool;
-                let opened = spool::open(folder, config.recording.waiting, objects, metrics.clone())
+        let (spool, recordings) = match recordings {
+            Some(store) => {
+                let settings = Settings {
+                    folder: config.recording.spool.clone(),
+                    waiting: config.recording.waiting,
+                    retention: config.recording.retention.clone(),
+                };
+                let opened = voice_recordings::open(settings, store, clock.clone(), metrics.clone())
                     .map_err(|error| fault("media.recording.spool cannot be opened", &error))?;
                 (Some(opened.0), Some(opened.1))
             }
@@ -113,6 +121,8 @@ impl App {
             shared: Shared {
                 plans,
                 sink,
+                hands,
+                breakers: Arc::new(Breakers::new(metrics.clone())),
                 spool,
                 clock,
                 metrics,
@@ -146,7 +156,7 @@ impl App {
         if let Some(recordings) = recordings {
             lifecycle.spawn(
                 "media recordings",
-                TaskPolicy::background(Duration::from_secs(60)),
+                TaskPolicy::background(Duration::from_secs(60)).may_finish(),
                 |token| recordings.run(token),
             );
         }

@@ -3,6 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
+use url::Url;
+use voice_recordings::{KeyConfig, KeyRing};
+
+use crate::agents::Accounts;
 
 /// Everything about this service.
 #[derive(Clone, Debug, Deserialize)]
@@ -10,6 +14,12 @@ use serde::Deserialize;
 pub struct Config {
     /// Where carriers open their streams: `/media/{carrier}/{token}`. TLS ends at the proxy in front.
     pub listen: SocketAddr,
+    /// What carriers are told to open: the address of `listen`, or of what stands before it.
+    pub public_url: String,
+    /// The operator's accounts at AI providers.
+    pub providers: Accounts,
+    /// How long a provider's connection may take to stand.
+    pub provider_timeout_ms: u32,
     /// Threads that carry calls, each with its own listener on the same port. 0 is one for each core.
     pub lanes: usize,
     /// Calls of one lane at most, however idle it is.
@@ -38,12 +48,19 @@ pub struct RecordingConfig {
     pub spool: PathBuf,
     /// Seconds of audio, of all calls together, that may wait for the disk.
     pub waiting: usize,
+    /// How long recordings may be kept, by the name of the rule.
+    pub retention: String,
+    /// What seals recordings: the last key seals new ones, all of them open old ones. Without one nothing is recorded.
+    pub keys: Vec<KeyConfig>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8082)),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8083)),
+            public_url: "ws://127.0.0.1:8083".to_owned(),
+            providers: Accounts::default(),
+            provider_timeout_ms: 3_000,
             lanes: 0,
             calls_per_lane: 1_000,
             max_lag_ms: 20,
@@ -62,6 +79,8 @@ impl Default for RecordingConfig {
         Self {
             spool: PathBuf::from("var/recordings"),
             waiting: 4_096,
+            retention: "standard".to_owned(),
+            keys: Vec::new(),
         }
     }
 }
@@ -75,15 +94,43 @@ impl Config {
             ("max_lag_ms", self.max_lag_ms as usize),
             ("start_timeout_ms", self.start_timeout_ms as usize),
             ("max_call_seconds", self.max_call_seconds as usize),
+            ("provider_timeout_ms", self.provider_timeout_ms as usize),
             ("tokens_remembered", self.tokens_remembered),
             ("facts_waiting", self.facts_waiting),
             ("recording.waiting", self.recording.waiting),
         ];
-        positive
+        let mut faults: Vec<String> = positive
             .into_iter()
             .filter(|(_, value)| *value == 0)
             .map(|(name, _)| format!("media.{name} must be above 0"))
-            .collect()
+            .collect();
+        if self.public_address().is_none() {
+            faults.push("media.public_url must be an address that begins with wss://".to_owned());
+        }
+        faults.extend(self.providers.faults());
+        if !self.recording.keys.is_empty()
+            && let Err(error) = KeyRing::new(&self.recording.keys)
+        {
+            faults.push(format!("media.recording.keys: {error}"));
+        }
+        if !(1..=64).contains(&self.recording.retention.len()) {
+            faults.push("media.recording.retention must have 1 to 64 characters".to_owned());
+        }
+        faults
+    }
+
+    /// Where carriers reach media workers.
+    #[must_use]
+    pub fn public_address(&self) -> Option<Url> {
+        Url::parse(&self.public_url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "ws" | "wss"))
+    }
+
+    /// How long a provider's connection may take to stand.
+    #[must_use]
+    pub fn provider_timeout(&self) -> Duration {
+        Duration::from_millis(self.provider_timeout_ms.into())
     }
 
     pub(crate) fn lanes(&self) -> usize {
@@ -116,13 +163,19 @@ mod tests {
         let mut config = Config {
             calls_per_lane: 0,
             tokens_remembered: 0,
+            public_url: "https://media.example.com".to_owned(),
             ..Config::default()
         };
         config.recording.waiting = 0;
         let faults = config.faults();
-        for name in ["calls_per_lane", "tokens_remembered", "recording.waiting"] {
+        for name in [
+            "calls_per_lane",
+            "tokens_remembered",
+            "recording.waiting",
+            "public_url",
+        ] {
             assert!(faults.iter().any(|fault| fault.contains(name)), "{faults:?}");
         }
-        assert_eq!(faults.len(), 3);
+        assert_eq!(faults.len(), 4);
     }
 }

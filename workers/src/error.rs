@@ -64,9 +64,15 @@ pub enum Ending {
     UnknownFormat,
     /// The call is none this worker knows how to answer.
     NoPlan,
-    /// The provider ended it.
-    Provider,
-    /// The provider failed.
+    /// The agent said goodbye and hung up.
+    HungUp,
+    /// The caller was handed over.
+    Transferred,
+    /// It has cost as much as it may.
+    Budget,
+    /// A machine answered, and everything that was to be said to it is said.
+    Machine,
+    /// The provider failed, and so did every other one.
     ProviderFailed(FaultKind),
     /// Nobody said anything for too long.
     Idle,
@@ -87,11 +93,23 @@ impl Ending {
             Self::UnknownEvent => "unknown_event",
             Self::UnknownFormat => "unknown_format",
             Self::NoPlan => "no_plan",
-            Self::Provider => "provider",
+            Self::HungUp => "hung_up",
+            Self::Transferred => "transferred",
+            Self::Budget => "budget",
+            Self::Machine => "machine",
             Self::ProviderFailed(_) => "provider_failed",
             Self::Idle => "idle",
             Self::TooLong => "too_long",
             Self::Stopped => "stopped",
+        }
+    }
+
+    /// The failure behind it, where there is one.
+    #[must_use]
+    pub const fn fault(self) -> Option<FaultKind> {
+        match self {
+            Self::ProviderFailed(kind) => Some(kind),
+            _ => None,
         }
     }
 }

@@ -79,12 +79,6 @@ pub(crate) const DROPPED: CounterDef<Kind> = CounterDef::new(
     "media_facts_dropped_total",
     "Facts that could not be told without holding up audio, by kind.",
 );
-/// Recordings.
-pub(crate) const RECORDINGS: CounterDef<Kind> = CounterDef::new(
-    "media_recordings_total",
-    "Recordings, by what became of them: stored, salvaged, gapped or failed.",
-);
-
 /// All of them.
 #[cfg_attr(
     not(test),
@@ -101,7 +95,6 @@ pub(crate) const CATALOGUE: &[&dyn Definition] = &[
     &TURN_SECONDS,
     &INTERRUPTED,
     &DROPPED,
-    &RECORDINGS,
 ];
 
 /// A stream was refused. At debug: whoever can make us refuse could fill the log otherwise.
@@ -204,43 +197,6 @@ impl Emit for FactDropped {
     }
 }
 
-/// A recording is where it belongs.
-#[derive(Debug)]
-pub(crate) struct Recorded<'a> {
-    pub(crate) key: &'a str,
-    pub(crate) salvaged: bool,
-}
-
-impl Emit for Recorded<'_> {
-    fn emit(&self, metrics: &Metrics) {
-        tracing::info!(key = self.key, salvaged = self.salvaged, "recording stored");
-        let kind = if self.salvaged { "salvaged" } else { "stored" };
-        metrics.counter(&RECORDINGS).inc(Kind(kind));
-    }
-}
-
-/// Part of a recording, or all of it, could not be kept.
-#[derive(Debug)]
-pub(crate) struct RecordingFailed<'a> {
-    pub(crate) key: &'a str,
-    pub(crate) reason: &'a str,
-    /// Only a part: silence stands in its place.
-    pub(crate) gap: bool,
-}
-
-impl Emit for RecordingFailed<'_> {
-    fn emit(&self, metrics: &Metrics) {
-        tracing::error!(
-            key = self.key,
-            reason = self.reason,
-            gap = self.gap,
-            "recording damaged"
-        );
-        let kind = if self.gap { "gapped" } else { "failed" };
-        metrics.counter(&RECORDINGS).inc(Kind(kind));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use voice_providers::{Provider, Quantities};
@@ -285,23 +241,14 @@ mod tests {
                     malformed: 1,
                     recording: None,
                     usage: Quantities::default(),
+                    micros: 0,
+                    currency: "USD".to_owned(),
                 },
             }
             .emit(metrics);
             FactDropped {
                 kind: "turn",
                 reason: "queue_full",
-            }
-            .emit(metrics);
-            Recorded {
-                key: "k",
-                salvaged: false,
-            }
-            .emit(metrics);
-            RecordingFailed {
-                key: "k",
-                reason: "disk",
-                gap: true,
             }
             .emit(metrics);
         });

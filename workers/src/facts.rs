@@ -1,15 +1,21 @@
 //! What a media worker tells the rest of the platform about a call.
 //!
 //! A [`Sink`] takes facts from the task that moves the audio, so it never waits: what it cannot take is counted and
-//! dropped.
+//! dropped. Where a fact is told as it is, it has the shape of its event; numbers count from 1 within the stream.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use voice_providers::{Provider, Quantities, Speaker};
-use voice_schemas::{AgentId, CallId, TenantId, events::call::Carrier};
+use voice_schemas::{
+    AgentId, CallId, TenantId,
+    events::{
+        call::Carrier,
+        media::{ProviderChange, Start, ToolUse, Usage, Verdict},
+    },
+};
 use voice_telephony::media::Lost;
-use voice_turns::timeline::Turn;
+use voice_turns::timeline;
 
 use crate::error::Ending;
 
@@ -24,7 +30,7 @@ pub struct Subject {
     pub agent: Option<AgentId>,
     /// Who brought the call.
     pub carrier: Carrier,
-    /// Who speaks.
+    /// Who speaks at the moment.
     pub provider: Provider,
 }
 
@@ -32,11 +38,25 @@ pub struct Subject {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
     /// The stream was opened.
-    Started,
+    Started(Start),
     /// A turn is over.
     Turn(Turn),
     /// Somebody said something.
     Utterance(Utterance),
+    /// The call goes on with another session, or with none.
+    ProviderChanged(ProviderChange),
+    /// The circuit breaker of a provider's account opened or closed; told by the call that noticed it.
+    BreakerChanged(BreakerChange),
+    /// The agent used a tool, or was refused it.
+    ToolUsed(ToolUse),
+    /// What a model used since the last such fact about it.
+    Usage(Usage),
+    /// What picked up.
+    Verdict(Verdict),
+    /// The caller has heard that they talk to a machine.
+    Disclosed,
+    /// The caller speaks another language from now on, as a BCP 47 tag.
+    LanguageChanged(String),
     /// The stream was closed.
     Stopped(Stopped),
 }
@@ -46,17 +66,39 @@ impl Fact {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Started => "started",
+            Self::Started(_) => "started",
             Self::Turn(_) => "turn",
             Self::Utterance(_) => "utterance",
+            Self::ProviderChanged(_) => "provider_changed",
+            Self::BreakerChanged(_) => "breaker_changed",
+            Self::ToolUsed(_) => "tool_used",
+            Self::Usage(_) => "usage",
+            Self::Verdict(_) => "verdict",
+            Self::Disclosed => "disclosed",
+            Self::LanguageChanged(_) => "language_changed",
             Self::Stopped(_) => "stopped",
         }
     }
 }
 
+/// One turn: where its time went, and where in the stream it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Where its time went.
+    pub times: timeline::Turn,
+    /// When the caller stopped speaking, from the start of the stream, if they had spoken.
+    pub speech_end_ms: Option<u64>,
+    /// So much audio was made for its answer.
+    pub generated_ms: u64,
+    /// So much of it the caller has heard so far.
+    pub heard_ms: u64,
+}
+
 /// What somebody said, already redacted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Utterance {
+    /// Counts from 1 within the stream.
+    pub number: u32,
     /// Who.
     pub speaker: Speaker,
     /// All of it; of the agent, all that was generated.
@@ -65,6 +107,10 @@ pub struct Utterance {
     pub heard: String,
     /// The language as the provider names it.
     pub language: Option<String>,
+    /// When it began, from the start of the stream, where that is known.
+    pub starts_ms: Option<u64>,
+    /// When it was over, from the start of the stream.
+    pub ends_ms: u64,
     /// How much was heard, of the agent.
     pub heard_ms: Option<u64>,
     /// How much there was, of the agent.
@@ -77,12 +123,26 @@ pub struct Utterance {
 impl fmt::Debug for Utterance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Utterance")
+            .field("number", &self.number)
             .field("speaker", &self.speaker)
             .field("heard_ms", &self.heard_ms)
             .field("generated_ms", &self.generated_ms)
             .field("interrupted", &self.interrupted)
             .finish_non_exhaustive()
     }
+}
+
+/// The circuit breaker of one of a tenant's accounts at a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerChange {
+    /// The account, by the operator's name of it.
+    pub account: String,
+    /// Whose it is.
+    pub provider: Provider,
+    /// What it did with calls before: `closed`, `open`, `half_open`.
+    pub from: &'static str,
+    /// What it does from now on.
+    pub to: &'static str,
 }
 
 /// How a stream went.
@@ -100,8 +160,12 @@ pub struct Stopped {
     pub malformed: u64,
     /// Where the recording will be in the object store.
     pub recording: Option<String>,
-    /// What the provider will charge for.
+    /// What the providers will charge for.
     pub usage: Quantities,
+    /// What that costs, in millionths of the currency.
+    pub micros: u64,
+    /// ISO 4217.
+    pub currency: String,
 }
 
 /// Where facts go.

@@ -12,15 +12,19 @@
 //! where both sides speak G.711. What the caller has heard is known from the carrier's marks; what is said, how long
 //! it took and how the stream ended is told as [`facts`].
 
+pub mod agents;
 pub mod app;
+mod breakers;
 mod bridge;
 pub mod config;
+pub mod deeds;
 mod error;
 pub(crate) mod events;
 pub mod facts;
+pub mod hands;
 pub mod outbox;
 pub mod plan;
-pub mod record;
+mod record;
 pub mod redaction;
 mod way_in;
 

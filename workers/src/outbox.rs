@@ -1,22 +1,32 @@
 //! Facts on their way to Kafka, from a queue that never holds up audio.
 //!
-//! A fact that finds the queue full is counted and lost; so is one that Kafka does not confirm. What people said is not
-//! written here: the restricted topic has no event for it yet.
+//! A fact that finds the queue full is counted and lost; so is one that Kafka does not confirm. What people said goes to
+//! a topic of its own, which is restricted, and nowhere else. A recording that is ready is told through the same
+//! queue, but whoever tells it waits until Kafka has it.
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt as _, stream::FuturesUnordered};
-use tokio::sync::mpsc::{self, error::TrySendError};
+use futures::{
+    StreamExt as _,
+    future::{BoxFuture, FutureExt as _},
+    stream::FuturesUnordered,
+};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 use voice_kafka::{Config, Delivery, KafkaError, OutboundRecord, Producer};
+use voice_providers::Speaker;
+use voice_recordings::{Announce, Ready};
 use voice_schemas::{
-    Envelope, EventId, EventType,
-    events::media::{MediaData, Turn},
-    topics,
+    CallId,
+    events::media::{self, MediaEvent, MediaFact, MediaRef, Stop, TranscriptData, TranscriptEvent},
+    topics::{self, Topic},
 };
 use voice_telemetry::{Emit as _, Metrics};
 
 use crate::{
     events::FactDropped,
-    facts::{Fact, Sink, Subject},
+    facts::{Fact, Sink, Stopped, Subject, Turn, Utterance},
 };
 
 /// Who writes these events.
@@ -24,23 +34,43 @@ const SOURCE: &str = "/workers/media";
 /// Facts that Kafka has not confirmed yet.
 const MOST_UNCONFIRMED: usize = 1_024;
 
+/// What is told.
+#[derive(Debug)]
+enum Told {
+    Fact(Subject, DateTime<Utc>, Fact),
+    Recording(Ready, oneshot::Sender<bool>),
+}
+
+impl Told {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Fact(_, _, fact) => fact.kind(),
+            Self::Recording(..) => "recording_ready",
+        }
+    }
+
+    const fn call(&self) -> CallId {
+        match self {
+            Self::Fact(subject, ..) => subject.call,
+            Self::Recording(ready, _) => ready.call,
+        }
+    }
+}
+
 /// The end of the queue that calls see.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    facts: mpsc::Sender<(Subject, DateTime<Utc>, Fact)>,
+    told: mpsc::Sender<Told>,
     metrics: Metrics,
 }
 
 impl Sink for Queue {
     fn emit(&self, subject: &Subject, at: DateTime<Utc>, fact: Fact) {
-        if matches!(fact, Fact::Utterance(_)) {
-            return;
-        }
-        if let Err(TrySendError::Full((_, _, fact)) | TrySendError::Closed((_, _, fact))) =
-            self.facts.try_send((*subject, at, fact))
+        if let Err(TrySendError::Full(told) | TrySendError::Closed(told)) =
+            self.told.try_send(Told::Fact(*subject, at, fact))
         {
             FactDropped {
-                kind: fact.kind(),
+                kind: told.kind(),
                 reason: "queue_full",
             }
             .emit(&self.metrics);
@@ -48,10 +78,20 @@ impl Sink for Queue {
     }
 }
 
+impl Announce for Queue {
+    fn announce(&self, ready: Ready) -> BoxFuture<'_, bool> {
+        async move {
+            let (confirm, confirmed) = oneshot::channel();
+            self.told.send(Told::Recording(ready, confirm)).await.is_ok() && confirmed.await.unwrap_or(false)
+        }
+        .boxed()
+    }
+}
+
 /// The end that writes.
 #[derive(Debug)]
 pub struct Outbox {
-    facts: mpsc::Receiver<(Subject, DateTime<Utc>, Fact)>,
+    told: mpsc::Receiver<Told>,
     metrics: Metrics,
 }
 
@@ -60,60 +100,75 @@ pub struct Outbox {
 pub fn queue(waiting: usize, metrics: Metrics) -> (Queue, Outbox) {
     let (sender, receiver) = mpsc::channel(waiting);
     let queue = Queue {
-        facts: sender,
+        told: sender,
         metrics: metrics.clone(),
     };
     let outbox = Outbox {
-        facts: receiver,
+        told: receiver,
         metrics,
     };
     (queue, outbox)
 }
 
+/// What came of a record: the fact's label, who waits for it, and Kafka's word.
+type Outcome = (
+    &'static str,
+    Option<oneshot::Sender<bool>>,
+    Result<Delivery, KafkaError>,
+);
+
 impl Outbox {
     /// Writes until every [`Queue`] is dropped. Facts are handed to Kafka in the order they were told and
     /// confirmed side by side; while too many are unconfirmed, the queue fills.
     pub async fn run(mut self, producer: Producer, kafka: Config) {
-        let topic = kafka.topic(&topics::MEDIA);
         let mut unconfirmed = FuturesUnordered::new();
         loop {
             tokio::select! {
                 biased;
-                Some((kind, confirmed)) = unconfirmed.next() => {
-                    let confirmed: Result<Delivery, KafkaError> = confirmed;
-                    if let Err(error) = confirmed {
-                        self.dropped(kind, error.kind());
-                    }
-                }
-                told = self.facts.recv(), if unconfirmed.len() < MOST_UNCONFIRMED => {
-                    let Some((subject, at, fact)) = told else {
+                Some(outcome) = unconfirmed.next() => self.conclude(outcome),
+                told = self.told.recv(), if unconfirmed.len() < MOST_UNCONFIRMED => {
+                    let Some(told) = told else {
                         break;
                     };
-                    let Some(event) = event(&subject, at, &fact) else {
+                    let (kind, call) = (told.kind(), told.call());
+                    let (event, waiting) = match told {
+                        Told::Fact(subject, at, fact) => (event(&subject, at, fact), None),
+                        Told::Recording(ready, waiting) => (Some(recording_ready(ready)), Some(waiting)),
+                    };
+                    let Some(event) = event else {
                         continue;
                     };
-                    let kind = fact.kind();
-                    let Ok(payload) = serde_json::to_vec(&event) else {
+                    let Ok(payload) = event.payload() else {
                         self.dropped(kind, "json");
                         continue;
                     };
                     let record = OutboundRecord {
-                        topic: topic.clone(),
-                        key: subject.call.0.to_string().into_bytes(),
+                        topic: kafka.topic(event.topic()),
+                        key: call.0.to_string().into_bytes(),
                         payload,
                         headers: Vec::new(),
                     };
                     match producer.enqueue(&record) {
-                        Ok(confirmation) => unconfirmed.push(async move { (kind, confirmation.await) }),
+                        Ok(confirmation) => {
+                            unconfirmed.push(async move { (kind, waiting, confirmation.await) });
+                        }
                         Err(error) => self.dropped(kind, error.kind()),
                     }
                 }
             }
         }
-        while let Some((kind, confirmed)) = unconfirmed.next().await {
-            if let Err(error) = confirmed {
-                self.dropped(kind, error.kind());
-            }
+        while let Some(outcome) = unconfirmed.next().await {
+            self.conclude(outcome);
+        }
+    }
+
+    fn conclude(&self, (kind, waiting, confirmed): Outcome) {
+        if let Err(error) = &confirmed {
+            self.dropped(kind, error.kind());
+        }
+        if let Some(waiting) = waiting {
+            // Whoever does not wait any more tells it again at the next start.
+            let _gone = waiting.send(confirmed.is_ok());
         }
     }
 
@@ -122,60 +177,192 @@ impl Outbox {
     }
 }
 
-/// The event of a fact, if it has one.
-fn event(subject: &Subject, at: DateTime<Utc>, fact: &Fact) -> Option<Envelope<MediaData>> {
-    let (kind, number, turn) = match fact {
-        Fact::Started => (EventType::MediaStarted, 0, None),
-        Fact::Stopped(_) => (EventType::MediaStopped, 0, None),
-        Fact::Turn(turn) => {
-            let latency_us = turn.first_byte_out_us.or(turn.first_byte_in_us)?;
-            let told = Turn {
-                number: turn.number,
-                latency_ms: u32::try_from(latency_us / 1_000).unwrap_or(u32::MAX),
-                interrupted: turn.interrupted,
-            };
-            (EventType::MediaTurn, turn.number, Some(told))
+/// The event of a fact, for the topic it may be on.
+#[derive(Debug, PartialEq)]
+enum Event {
+    Media(Box<MediaEvent>),
+    Transcript(Box<TranscriptEvent>),
+}
+
+impl Event {
+    const fn topic(&self) -> &'static Topic {
+        match self {
+            Self::Media(_) => &topics::MEDIA,
+            Self::Transcript(_) => &topics::TRANSCRIPTS,
         }
-        Fact::Utterance(_) => return None,
+    }
+
+    fn payload(&self) -> serde_json::Result<Vec<u8>> {
+        match self {
+            Self::Media(event) => serde_json::to_vec(event),
+            Self::Transcript(event) => serde_json::to_vec(event),
+        }
+    }
+}
+
+/// The event of a fact, if it has one.
+fn event(subject: &Subject, at: DateTime<Utc>, fact: Fact) -> Option<Event> {
+    let fact = match fact {
+        Fact::Started(start) => MediaFact::Started(start),
+        Fact::Turn(turn) => MediaFact::Turn(turn_of(&turn)?),
+        Fact::ProviderChanged(change) => MediaFact::ProviderChanged(change),
+        Fact::ToolUsed(tool) => MediaFact::ToolUsed(tool),
+        Fact::Usage(usage) => MediaFact::Usage(usage),
+        Fact::Verdict(verdict) => MediaFact::Verdict(verdict),
+        Fact::Disclosed => MediaFact::Disclosed,
+        Fact::LanguageChanged(language) => MediaFact::LanguageChanged(language),
+        Fact::Stopped(stopped) => MediaFact::Stopped(stop_of(stopped)),
+        Fact::Utterance(said) => {
+            let said = transcript_of(subject, said);
+            return Some(Event::Transcript(Box::new(said.into_event(
+                subject.tenant,
+                SOURCE,
+                at,
+            ))));
+        }
+        // The state of an account is not a fact about a call.
+        Fact::BreakerChanged(_) => return None,
     };
-    let seed: [&[u8]; 3] = [
-        subject.call.0.as_bytes(),
-        kind.as_str().as_bytes(),
-        &number.to_be_bytes(),
-    ];
-    let data = MediaData {
+    let media = MediaRef {
         call_id: subject.call,
         agent_id: subject.agent,
-        provider: subject.provider.as_str().to_owned(),
-        turn,
+        provider: subject.provider.as_str(),
     };
-    Some(Envelope::new(
-        EventId::derived(at, &seed),
+    Some(Event::Media(Box::new(fact.into_event(
         subject.tenant,
         SOURCE,
-        kind,
         at,
-        data,
-    ))
+        &media,
+    ))))
+}
+
+/// The event of a recording. No provider speaks any more.
+fn recording_ready(ready: Ready) -> Event {
+    let media = MediaRef {
+        call_id: ready.call,
+        agent_id: None,
+        provider: "",
+    };
+    let fact = MediaFact::RecordingReady(ready.recording);
+    Event::Media(Box::new(fact.into_event(ready.tenant, SOURCE, ready.at, &media)))
+}
+
+/// A turn whose begin nobody knows has no latency, so it is no turn of the statistics.
+fn turn_of(turn: &Turn) -> Option<media::Turn> {
+    let times = &turn.times;
+    let latency = times.first_byte_out_us.or(times.first_byte_in_us)?;
+    let ms = |us: Option<u64>| us.map(|us| fit(us / 1_000));
+    Some(media::Turn {
+        number: times.number,
+        latency_ms: fit(latency / 1_000),
+        interrupted: times.interrupted,
+        unprompted: times.unprompted,
+        speech_end_ms: turn.speech_end_ms,
+        decision_ms: ms(times.decision_us),
+        first_token_ms: ms(times.first_token_us),
+        first_byte_in_ms: ms(times.first_byte_in_us),
+        first_byte_out_ms: ms(times.first_byte_out_us),
+        first_mark_ms: ms(times.first_mark_us),
+        bridge_us: times.bridge_us.map(fit),
+        generated_ms: Some(fit(turn.generated_ms)),
+        heard_ms: Some(fit(turn.heard_ms)),
+    })
+}
+
+fn fit(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn stop_of(stopped: Stopped) -> Stop {
+    Stop {
+        cause: stopped.ending.kind().to_owned(),
+        fault: stopped.ending.fault().map(|fault| fault.as_str().to_owned()),
+        duration_ms: stopped.duration_ms,
+        frames: stopped.frames,
+        lost: stopped.lost.missing,
+        malformed: stopped.malformed,
+        micros: stopped.micros,
+        currency: stopped.currency,
+        recording: stopped.recording,
+    }
+}
+
+fn transcript_of(subject: &Subject, said: Utterance) -> TranscriptData {
+    TranscriptData {
+        call_id: subject.call,
+        agent_id: subject.agent,
+        number: said.number,
+        speaker: match said.speaker {
+            Speaker::Caller => media::Speaker::Caller,
+            Speaker::Agent => media::Speaker::Agent,
+        },
+        heard: (said.speaker == Speaker::Agent && said.heard != said.text).then_some(said.heard),
+        text: said.text,
+        language: said.language,
+        interrupted: said.interrupted,
+        starts_ms: said.starts_ms,
+        ends_ms: Some(said.ends_ms),
+        generated_ms: said.generated_ms,
+        heard_ms: said.heard_ms,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use voice_providers::{Provider, Speaker};
-    use voice_schemas::{CallId, TenantId, events::call::Carrier};
+    use voice_schemas::{AgentId, EventType, TenantId, events::call::Carrier, events::media::Recording};
     use voice_turns::timeline;
 
     use super::*;
-    use crate::{events::DROPPED, events::Kind, facts::Utterance};
+    use crate::events::{DROPPED, Kind};
 
     fn subject() -> Subject {
         Subject {
             tenant: TenantId::random(),
             call: CallId::random(),
-            agent: None,
+            agent: Some(AgentId::random()),
             carrier: Carrier::Telnyx,
             provider: Provider::OpenaiRealtime,
         }
+    }
+
+    fn media_event(subject: &Subject, fact: Fact) -> MediaEvent {
+        match event(subject, DateTime::UNIX_EPOCH, fact) {
+            Some(Event::Media(event)) => *event,
+            other => panic!("not on media.events: {other:?}"),
+        }
+    }
+
+    fn turn() -> Turn {
+        Turn {
+            times: timeline::Turn {
+                number: 3,
+                decision_us: Some(210_400),
+                first_byte_in_us: Some(641_200),
+                first_byte_out_us: Some(641_900),
+                bridge_us: Some(700),
+                interrupted: true,
+                ..timeline::Turn::default()
+            },
+            speech_end_ms: Some(12_000),
+            generated_ms: 3_200,
+            heard_ms: 1_660,
+        }
+    }
+
+    fn said(speaker: Speaker, text: &str, heard: &str) -> Fact {
+        Fact::Utterance(Utterance {
+            number: 4,
+            speaker,
+            text: text.to_owned(),
+            heard: heard.to_owned(),
+            language: Some("es".to_owned()),
+            starts_ms: Some(100),
+            ends_ms: 900,
+            heard_ms: Some(400),
+            generated_ms: Some(800),
+            interrupted: true,
+        })
     }
 
     #[test]
@@ -183,40 +370,125 @@ mod tests {
         let metrics = Metrics::empty();
         let (queue, _outbox) = queue(1, metrics.clone());
         for _ in 0..3 {
-            queue.emit(&subject(), DateTime::UNIX_EPOCH, Fact::Started);
+            queue.emit(&subject(), DateTime::UNIX_EPOCH, Fact::Disclosed);
         }
-        assert_eq!(metrics.counter(&DROPPED).get(Kind("started")), 2);
+        assert_eq!(metrics.counter(&DROPPED).get(Kind("disclosed")), 2);
     }
 
     #[test]
-    fn a_turn_becomes_an_event_with_the_same_id_however_often_it_is_told() {
+    fn a_turn_becomes_an_event_with_its_whole_timeline_and_the_same_id_however_often_it_is_told() {
         let subject = subject();
-        let turn = Fact::Turn(timeline::Turn {
+        let told = media_event(&subject, Fact::Turn(turn()));
+        assert_eq!(told.id, media_event(&subject, Fact::Turn(turn())).id);
+        let mut later = turn();
+        later.times.number = 4;
+        assert_ne!(told.id, media_event(&subject, Fact::Turn(later)).id);
+        assert_eq!((told.kind, told.tenantid), (EventType::MediaTurn, subject.tenant));
+        assert_eq!(told.data.provider, "openai_realtime");
+        let wanted = media::Turn {
             number: 3,
-            first_byte_out_us: Some(641_900),
+            latency_ms: 641,
             interrupted: true,
-            ..timeline::Turn::default()
-        });
-        let of = |fact: &Fact| event(&subject, DateTime::UNIX_EPOCH, fact).unwrap();
-        let told = of(&turn);
-        assert_eq!(told.id, of(&turn).id);
-        assert_ne!(told.id, of(&Fact::Started).id);
-        let turn = told.data.turn.unwrap();
-        assert_eq!((turn.number, turn.latency_ms, turn.interrupted), (3, 641, true));
+            unprompted: false,
+            speech_end_ms: Some(12_000),
+            decision_ms: Some(210),
+            first_token_ms: None,
+            first_byte_in_ms: Some(641),
+            first_byte_out_ms: Some(641),
+            first_mark_ms: None,
+            bridge_us: Some(700),
+            generated_ms: Some(3_200),
+            heard_ms: Some(1_660),
+        };
+        assert_eq!(told.data.turn, Some(wanted));
     }
 
     #[test]
-    fn what_was_said_is_written_nowhere() {
-        let said = Fact::Utterance(Utterance {
-            speaker: Speaker::Caller,
-            text: "secret".to_owned(),
-            heard: "secret".to_owned(),
-            language: None,
-            heard_ms: None,
-            generated_ms: None,
-            interrupted: false,
-        });
-        assert_eq!(event(&subject(), DateTime::UNIX_EPOCH, &said), None);
+    fn a_turn_without_a_begin_is_not_counted_as_a_fast_one() {
+        let mut turn = turn();
+        turn.times.first_byte_in_us = None;
+        turn.times.first_byte_out_us = None;
+        assert_eq!(event(&subject(), DateTime::UNIX_EPOCH, Fact::Turn(turn)), None);
+    }
+
+    #[test]
+    fn what_was_said_goes_to_the_restricted_topic_with_the_part_that_was_heard() {
+        let subject = subject();
+        let of = |fact| match event(&subject, DateTime::UNIX_EPOCH, fact) {
+            Some(Event::Transcript(event)) => *event,
+            other => panic!("not on media.transcripts: {other:?}"),
+        };
+        let agent = of(said(Speaker::Agent, "One. Two.", "One."));
+        assert_eq!(agent.data.speaker, media::Speaker::Agent);
+        assert_eq!(
+            (agent.data.text.as_str(), agent.data.heard.as_deref()),
+            ("One. Two.", Some("One."))
+        );
+        assert_eq!(agent.id, of(said(Speaker::Agent, "One. Two.", "One.")).id);
+        assert_eq!(
+            Event::Transcript(Box::new(agent)).topic().name,
+            "media.transcripts"
+        );
+        let whole = of(said(Speaker::Agent, "One.", "One."));
+        assert_eq!(whole.data.heard, None);
+        let caller = of(said(Speaker::Caller, "Sí", "Sí"));
+        assert_eq!(
+            (caller.data.speaker, caller.data.heard),
+            (media::Speaker::Caller, None)
+        );
+    }
+
+    #[test]
+    fn words_are_in_no_debug_output_on_their_way() {
+        let said = said(Speaker::Caller, "secret", "secret");
         assert!(!format!("{said:?}").contains("secret"));
+        let event = event(&subject(), DateTime::UNIX_EPOCH, said);
+        assert!(!format!("{event:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_recording_told_again_after_a_crash_is_the_same_event() {
+        let (tenant, call) = (TenantId::random(), CallId::random());
+        let ready = |at| Ready {
+            tenant,
+            call,
+            at,
+            recording: Recording {
+                key: "k".to_owned(),
+                sha256: "00".repeat(32),
+                bytes: 1,
+                duration_ms: 1,
+                retention: "standard".to_owned(),
+                key_id: "1".to_owned(),
+                salvaged: true,
+            },
+        };
+        let id = |at| match recording_ready(ready(at)) {
+            Event::Media(event) => event.id,
+            Event::Transcript(_) => panic!("a recording is no transcript"),
+        };
+        let later = DateTime::from_timestamp(60, 0).unwrap();
+        assert_eq!(id(DateTime::UNIX_EPOCH), id(later));
+    }
+
+    #[tokio::test]
+    async fn whoever_announces_a_recording_learns_that_nobody_took_it() {
+        let (queue, outbox) = queue(1, Metrics::empty());
+        drop(outbox);
+        let ready = Ready {
+            tenant: TenantId::random(),
+            call: CallId::random(),
+            at: DateTime::UNIX_EPOCH,
+            recording: Recording {
+                key: String::new(),
+                sha256: String::new(),
+                bytes: 0,
+                duration_ms: 0,
+                retention: String::new(),
+                key_id: String::new(),
+                salvaged: false,
+            },
+        };
+        assert!(!queue.announce(ready).await);
     }
 }

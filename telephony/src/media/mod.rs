@@ -11,6 +11,7 @@
 mod reorder;
 pub(crate) mod scan;
 mod token;
+mod urls;
 mod wire;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
@@ -18,7 +19,8 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 use voice_schemas::events::call::Carrier;
 
 pub use reorder::{Lost, Reorder};
-pub use token::{SingleUse, StreamGrant, StreamKey, StreamTokens, TokenError};
+pub use token::{SingleUse, StreamGrant, StreamKey, StreamPurpose, StreamTokens, TokenError};
+pub use urls::StreamUrls;
 pub(crate) use wire::Number;
 
 use crate::{telnyx, twilio};

@@ -1,7 +1,8 @@
 //! Who may open a media stream: whoever was given a token for this call, once, and soon.
 //!
-//! The token stands in the path of the stream's URL, because Twilio drops a query. Layout: version, tenant and
-//! call as 16 bytes each, the second it expires in, a 12-byte nonce, then the first half of HMAC-SHA256 over a
+//! The token stands in the path of the stream's URL, because Twilio drops a query; it also says who is to talk, which
+//! is nobody's business but ours and nothing a carrier could change. Layout: version, then tenant, call, agent and
+//! attempt as 16 bytes each, the second it expires in, a 12-byte nonce, then the first half of HMAC-SHA256 over a
 //! label and all before it. It is checked before the upgrade; then its nonce is remembered until it expires, so
 //! that it opens one stream and no second. Each worker remembers its own: a token replayed at another worker
 //! within its minute is refused there by the call being live already, if anywhere.
@@ -18,13 +19,13 @@ use hmac::{Hmac, Mac as _};
 use secrecy::{ExposeSecret as _, SecretBox};
 use sha2::Sha256;
 use uuid::Uuid;
-use voice_schemas::{CallId, TenantId};
+use voice_schemas::{AgentId, AttemptId, CallId, TenantId};
 
 use crate::mac::keyed;
 
 const VERSION: u8 = 1;
 const TAG: usize = 16;
-const BODY: usize = 1 + 16 + 16 + 8 + 12;
+const BODY: usize = 1 + 4 * 16 + 8 + 12;
 /// Keeps these tags apart from any others made with the same key.
 const LABEL: &[u8] = b"media stream token 1";
 
@@ -47,6 +48,19 @@ impl StreamKey {
     }
 }
 
+/// What a stream is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamPurpose {
+    /// Whose call it is.
+    pub tenant: TenantId,
+    /// The call.
+    pub call: CallId,
+    /// The AI agent that is to talk.
+    pub agent: AgentId,
+    /// The try the call belongs to; none where the call came to us.
+    pub attempt: Option<AttemptId>,
+}
+
 /// What a token allows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StreamGrant {
@@ -54,6 +68,10 @@ pub struct StreamGrant {
     pub tenant: TenantId,
     /// The call.
     pub call: CallId,
+    /// The AI agent that is to talk.
+    pub agent: AgentId,
+    /// The try the call belongs to; none where the call came to us.
+    pub attempt: Option<AttemptId>,
     /// Until when the stream may be opened, in Unix seconds.
     pub expires: u64,
     nonce: [u8; 12],
@@ -64,6 +82,8 @@ impl fmt::Debug for StreamGrant {
         f.debug_struct("StreamGrant")
             .field("tenant", &self.tenant)
             .field("call", &self.call)
+            .field("agent", &self.agent)
+            .field("attempt", &self.attempt)
             .field("expires", &self.expires)
             .finish_non_exhaustive()
     }
@@ -117,13 +137,21 @@ impl StreamTokens {
         Self { current, previous }
     }
 
-    /// A token for one stream of this call. `nonce` must be random.
+    /// A token for one stream. `nonce` must be random.
     #[must_use]
-    pub fn issue(&self, tenant: TenantId, call: CallId, expires: DateTime<Utc>, nonce: [u8; 12]) -> String {
+    pub fn issue(&self, purpose: &StreamPurpose, expires: DateTime<Utc>, nonce: [u8; 12]) -> String {
+        let StreamPurpose {
+            tenant,
+            call,
+            agent,
+            attempt,
+        } = purpose;
         let mut bytes = Vec::with_capacity(BODY + TAG);
         bytes.push(VERSION);
-        bytes.extend_from_slice(tenant.0.as_bytes());
-        bytes.extend_from_slice(call.0.as_bytes());
+        let attempt = attempt.map_or(Uuid::nil(), |attempt| attempt.0);
+        for id in [tenant.0, call.0, agent.0, attempt] {
+            bytes.extend_from_slice(id.as_bytes());
+        }
         bytes.extend_from_slice(&seconds(expires).to_be_bytes());
         bytes.extend_from_slice(&nonce);
         let tag = self.current.mac(&bytes).finalize().into_bytes();
@@ -159,11 +187,17 @@ fn decode(body: &[u8]) -> Option<StreamGrant> {
     let (version, rest) = body.split_first()?;
     let (tenant, rest) = rest.split_first_chunk::<16>()?;
     let (call, rest) = rest.split_first_chunk::<16>()?;
+    let (agent, rest) = rest.split_first_chunk::<16>()?;
+    let (attempt, rest) = rest.split_first_chunk::<16>()?;
     let (expires, rest) = rest.split_first_chunk::<8>()?;
     let (nonce, rest) = rest.split_first_chunk::<12>()?;
     (*version == VERSION && rest.is_empty()).then(|| StreamGrant {
         tenant: TenantId(Uuid::from_bytes(*tenant)),
         call: CallId(Uuid::from_bytes(*call)),
+        agent: AgentId(Uuid::from_bytes(*agent)),
+        attempt: Some(Uuid::from_bytes(*attempt))
+            .filter(|attempt| !attempt.is_nil())
+            .map(AttemptId),
         expires: u64::from_be_bytes(*expires),
         nonce: *nonce,
     })
@@ -241,27 +275,45 @@ mod tests {
         StreamTokens::new(StreamKey::new([byte; 32]), None)
     }
 
-    fn ids() -> (TenantId, CallId) {
-        (TenantId(Uuid::from_u128(7)), CallId(Uuid::from_u128(8)))
+    fn purpose() -> StreamPurpose {
+        StreamPurpose {
+            tenant: TenantId(Uuid::from_u128(7)),
+            call: CallId(Uuid::from_u128(8)),
+            agent: AgentId(Uuid::from_u128(9)),
+            attempt: None,
+        }
+    }
+
+    fn open(nonce: u8, life: i64) -> StreamGrant {
+        let token = tokens(1).issue(&purpose(), at(life), [nonce; 12]);
+        tokens(1).open(&token, at(0)).unwrap()
     }
 
     proptest! {
         #[test]
         fn a_token_says_what_it_was_issued_for_and_needs_no_escaping_in_a_path(
-            tenant in any::<u128>(), call in any::<u128>(), nonce in any::<[u8; 12]>(), life in 0..300_i64,
+            ids in any::<[u128; 3]>(), attempt in proptest::option::of(1..u128::MAX), nonce in any::<[u8; 12]>(),
+            life in 0..300_i64,
         ) {
-            let (tenant, call) = (TenantId(Uuid::from_u128(tenant)), CallId(Uuid::from_u128(call)));
-            let token = tokens(1).issue(tenant, call, at(life), nonce);
+            let [tenant, call, agent] = ids.map(Uuid::from_u128);
+            let purpose = StreamPurpose {
+                tenant: TenantId(tenant),
+                call: CallId(call),
+                agent: AgentId(agent),
+                attempt: attempt.map(Uuid::from_u128).map(AttemptId),
+            };
+            let token = tokens(1).issue(&purpose, at(life), nonce);
             prop_assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
             let grant = tokens(1).open(&token, at(0)).unwrap();
-            prop_assert_eq!((grant.tenant, grant.call, grant.nonce), (tenant, call, nonce));
+            let StreamGrant { tenant, call, agent, attempt, .. } = grant;
+            prop_assert_eq!(StreamPurpose { tenant, call, agent, attempt }, purpose);
+            prop_assert_eq!(grant.nonce, nonce);
             prop_assert_eq!(tokens(1).open(&token, at(life + 1)), Err(TokenError::Expired));
         }
 
         #[test]
         fn a_changed_bit_anywhere_is_refused(at_byte in 0..BODY + TAG, bit in 0..8_u8) {
-            let (tenant, call) = ids();
-            let mut bytes = URL_SAFE_NO_PAD.decode(tokens(1).issue(tenant, call, at(60), [3; 12])).unwrap();
+            let mut bytes = URL_SAFE_NO_PAD.decode(tokens(1).issue(&purpose(), at(60), [3; 12])).unwrap();
             bytes[at_byte] ^= 1 << bit;
             let forged = URL_SAFE_NO_PAD.encode(bytes);
             prop_assert_eq!(tokens(1).open(&forged, at(0)), Err(TokenError::WrongTag));
@@ -278,15 +330,14 @@ mod tests {
         ) {
             let mut once = SingleUse::new(most);
             let mut taken = HashSet::new();
-            let (tenant, call) = ids();
+            let like = open(0, 60);
             let mut now = 0;
             for (nonce, later) in uses {
                 now += later;
                 let grant = StreamGrant {
-                    tenant,
-                    call,
                     expires: seconds(at(i64::from(nonce) * 10)),
                     nonce: [nonce; 12],
+                    ..like
                 };
                 // `open` refuses the expired ones before they come here.
                 if grant.expires < seconds(at(now)) {
@@ -302,11 +353,6 @@ mod tests {
 
     #[test]
     fn a_replay_is_refused_and_a_full_memory_refuses_rather_than_forgets() {
-        let (tenant, call) = ids();
-        let open = |nonce: u8, life: i64| {
-            let token = tokens(1).issue(tenant, call, at(life), [nonce; 12]);
-            tokens(1).open(&token, at(0)).unwrap()
-        };
         let mut once = SingleUse::new(2);
         assert_eq!(once.take(&open(1, 10), at(0)), Ok(()));
         assert_eq!(once.take(&open(1, 10), at(1)), Err(TokenError::Replayed));
@@ -318,9 +364,8 @@ mod tests {
 
     #[test]
     fn the_previous_key_opens_and_a_foreign_one_does_not() {
-        let (tenant, call) = ids();
         let rotating = StreamTokens::new(StreamKey::new([2; 32]), Some(StreamKey::new([1; 32])));
-        let old = tokens(1).issue(tenant, call, at(0) + TimeDelta::seconds(30), [9; 12]);
+        let old = tokens(1).issue(&purpose(), at(0) + TimeDelta::seconds(30), [9; 12]);
         assert!(rotating.open(&old, at(0)).is_ok());
         assert_eq!(tokens(3).open(&old, at(0)), Err(TokenError::WrongTag));
     }

@@ -10,22 +10,28 @@ use std::{
 
 use base64_simd::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
-use object_store::{ObjectStore, memory::InMemory};
+use futures::future::BoxFuture;
+use object_store::memory::InMemory;
 use secrecy::SecretString;
 use url::Url;
 use voice_lifecycle::{Clock as _, Lifecycle, Readiness, SystemClock};
 use voice_providers::{
-    Account, AudioFormat, Connector, OpenaiRealtime, Session, Tls, Turns, openai_realtime::Options,
+    Account, AudioFormat, Connector, Engine, Session, Tls, Turns,
+    openai_realtime::Options,
+    price::{Budget, PriceTable},
+    tools::{Patience, Toolbox},
 };
-use voice_schemas::{CallId, TenantId};
+use voice_recordings::{Announce, KeyConfig, KeyRing, Ready, Store};
+use voice_schemas::{AgentId, CallId, TenantId};
 use voice_telemetry::Metrics;
-use voice_telephony::media::{StreamKey, StreamTokens};
+use voice_telephony::media::{StreamKey, StreamPurpose, StreamTokens};
 use voice_turns::interruption::Policy;
 use voice_workers::{
     App, Config, Deps,
     config::RecordingConfig,
     facts::{Fact, Sink, Subject},
-    plan::{Opening, Plan, Plans},
+    hands::{Deed, Hands, HandsError, Line},
+    plan::{LastResort, Money, Opening, Plan, Plans, Recording, Tools, Voice},
 };
 
 #[derive(Debug)]
@@ -35,10 +41,24 @@ impl Sink for Nowhere {
     fn emit(&self, _: &Subject, _: DateTime<Utc>, _: Fact) {}
 }
 
+impl Hands for Nowhere {
+    fn act(&self, _: &Line, _: Deed) -> BoxFuture<'static, Result<serde_json::Value, HandsError>> {
+        Box::pin(async { Err(HandsError::Unavailable) })
+    }
+}
+
+impl Announce for Nowhere {
+    fn announce(&self, _: Ready) -> BoxFuture<'_, bool> {
+        Box::pin(async { true })
+    }
+}
+
 #[derive(Debug)]
 struct Bench {
     base_url: Url,
     connector: Connector,
+    toolbox: Toolbox,
+    prices: Arc<PriceTable>,
     transcode: bool,
 }
 
@@ -66,14 +86,39 @@ impl Plans for Bench {
             safety_id: None,
             resume: None,
         };
+        let voice = Voice {
+            account: "bench".to_owned(),
+            engine: Engine::OpenaiRealtime(account, Options::default()),
+            session,
+        };
         Some(Plan {
-            agent: None,
-            adapter: Box::new(OpenaiRealtime::new(account, session, Options::default())),
+            voices: vec![voice],
             connector: self.connector.clone(),
+            disclosure: None,
             greeting: None,
             interruption: Policy::default(),
             idle: None,
-            record: self.transcode,
+            languages: None,
+            tools: Tools {
+                toolbox: self.toolbox.clone(),
+                webhooks: Vec::new(),
+                patience: Patience::with_filler(""),
+            },
+            money: Money {
+                budget: Budget {
+                    downgrade_at: None,
+                    end_at: None,
+                },
+                prices: Arc::clone(&self.prices),
+                farewell: String::new(),
+            },
+            machine: None,
+            last_resort: LastResort::default(),
+            recording: if self.transcode {
+                Recording::On
+            } else {
+                Recording::Off
+            },
         })
     }
 }
@@ -92,7 +137,15 @@ pub(crate) fn run(provider: &str, transcode: bool) {
         roots.add(der.into()).unwrap();
     }
     let spool = tempfile::tempdir().unwrap();
-    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let key = KeyConfig {
+        id: "bench".to_owned(),
+        key: SecretString::from("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+    };
+    let recordings = Store {
+        objects: Arc::new(InMemory::new()),
+        keys: Arc::new(KeyRing::new(&[key]).unwrap()),
+        announce: Arc::new(Nowhere),
+    };
     let config = Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         lanes: 1,
@@ -112,6 +165,8 @@ pub(crate) fn run(provider: &str, transcode: bool) {
             reqwest::Client::new(),
             Duration::from_secs(10),
         ),
+        toolbox: Toolbox::new(Vec::new()).unwrap(),
+        prices: Arc::new(PriceTable::list()),
         transcode,
     };
     let app = App::build(
@@ -121,7 +176,8 @@ pub(crate) fn run(provider: &str, transcode: bool) {
             tokens: Arc::new(tokens()),
             plans: Arc::new(plans),
             sink: Arc::new(Nowhere),
-            objects: transcode.then_some(objects),
+            hands: Arc::new(Nowhere),
+            recordings: transcode.then_some(recordings),
             metrics: Metrics::empty(),
         },
     )
@@ -140,10 +196,13 @@ pub(crate) fn run(provider: &str, transcode: bool) {
                 let mut nonce = [0; 12];
                 nonce[..8].copy_from_slice(&(number as u64).to_be_bytes());
                 let expires = SystemClock.now() + TimeDelta::seconds(60);
-                println!(
-                    "{}",
-                    tokens.issue(TenantId::random(), CallId::random(), expires, nonce)
-                );
+                let purpose = StreamPurpose {
+                    tenant: TenantId::random(),
+                    call: CallId::random(),
+                    agent: AgentId::random(),
+                    attempt: None,
+                };
+                println!("{}", tokens.issue(&purpose, expires, nonce));
             }
         });
         asked.await.unwrap();

@@ -50,6 +50,7 @@ mod connection;
 mod deepgram;
 pub mod deepgram_agent;
 pub mod deepgram_cascade;
+mod engine;
 mod event;
 mod events;
 pub mod gemini_live;
@@ -74,6 +75,7 @@ pub use command::{Command, CommandError};
 pub use connection::{Connection, Connector, Happening, Tls};
 pub use deepgram_agent::DeepgramAgent;
 pub use deepgram_cascade::DeepgramCascade;
+pub use engine::Engine;
 pub use event::{
     Arguments, Class, Ending, Event, Fault, FaultKind, Ready, ResponseStatus, Speaker, Stage, ToolCall,
     Transcript,

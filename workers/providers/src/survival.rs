@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use voice_resilience::{IN_CALL, IN_CALL_FAILOVER, IN_CALL_HANDOVER};
 
-use crate::{Class, Ending, FaultKind, Provider};
+use crate::{Class, Ending, FaultKind};
 
 /// When sessions are handed over although nothing is wrong with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,11 +73,11 @@ impl Continue {
     }
 }
 
-/// What to do next.
+/// What to do next. `K` names a provider, or one of several accounts at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Step<K> {
     /// Connect to this provider now.
-    Connect(Provider),
+    Connect(K),
     /// Ask again then, and tell the caller nothing yet.
     Wait {
         /// When.
@@ -89,12 +89,12 @@ pub enum Step {
 
 /// The order in which providers are tried, the first one first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailoverOrder(Vec<Provider>);
+pub struct FailoverOrder<K>(Vec<K>);
 
-impl FailoverOrder {
+impl<K: Copy + PartialEq> FailoverOrder<K> {
     /// Providers the tenant has accounts at, each once.
     #[must_use]
-    pub fn new(providers: impl IntoIterator<Item = Provider>) -> Self {
+    pub fn new(providers: impl IntoIterator<Item = K>) -> Self {
         let mut order = Vec::new();
         for provider in providers {
             if !order.contains(&provider) {
@@ -103,12 +103,6 @@ impl FailoverOrder {
         }
         Self(order)
     }
-
-    /// The providers, the first one first.
-    #[must_use]
-    pub fn providers(&self) -> &[Provider] {
-        &self.0
-    }
 }
 
 /// A call between two sessions: from the failure of one until another is ready.
@@ -116,23 +110,24 @@ impl FailoverOrder {
 /// Time counts from the moment the caller began to wait, not from the last failure: a provider that connects and
 /// fails again gets no new five seconds.
 #[derive(Clone, Debug)]
-pub struct Recovery {
-    order: FailoverOrder,
-    current: Provider,
+pub struct Recovery<K> {
+    order: FailoverOrder<K>,
+    current: K,
     since: Instant,
     /// How many times the first provider was tried again.
     retries: u32,
     not_before: Instant,
     /// Which have been tried, or must not be.
-    spent: Vec<Provider>,
-    connecting: Option<Provider>,
+    spent: Vec<K>,
+    connecting: Option<K>,
     over: bool,
 }
 
-impl Recovery {
-    /// The session at `failed` ended in this way at `now`.
+impl<K: Copy + PartialEq> Recovery<K> {
+    /// The session at `failed` ended in this way, and the caller has waited since `now`. A call that begins has
+    /// waited since its beginning for a session nobody has ended ([`Ending::Asked`]).
     #[must_use]
-    pub fn begin(order: FailoverOrder, failed: Provider, ending: Ending, now: Instant) -> Self {
+    pub fn begin(order: FailoverOrder<K>, failed: K, ending: Ending, now: Instant) -> Self {
         let mut recovery = Self {
             order,
             current: failed,
@@ -151,13 +146,13 @@ impl Recovery {
 
     /// An end that will come the same way again spends the provider; so does one that throttles us, for it wants
     /// to be left alone.
-    fn note(&mut self, provider: Provider, class: Class, kind: FaultKind) {
+    fn note(&mut self, provider: K, class: Class, kind: FaultKind) {
         if class == Class::Fatal || kind == FaultKind::Throttled {
             self.spend(provider);
         }
     }
 
-    fn spend(&mut self, provider: Provider) {
+    fn spend(&mut self, provider: K) {
         if !self.spent.contains(&provider) {
             self.spent.push(provider);
         }
@@ -182,12 +177,12 @@ impl Recovery {
     }
 
     /// What to do at `now`. `open` says whether a provider's circuit breaker lets calls through.
-    pub fn step(&mut self, now: Instant, open: impl Fn(Provider) -> bool) -> Step {
+    pub fn step(&mut self, now: Instant, open: impl Fn(K) -> bool) -> Step<K> {
         if self.over || self.gap(now) >= IN_CALL_HANDOVER {
             self.over = true;
             return Step::LastResort;
         }
-        let may = |spent: &[Provider], provider: Provider| !spent.contains(&provider) && open(provider);
+        let may = |spent: &[K], provider: K| !spent.contains(&provider) && open(provider);
         if self.gap(now) < IN_CALL_FAILOVER
             && self.retries <= IN_CALL.retries
             && may(&self.spent, self.current)
@@ -281,12 +276,13 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
+    use crate::Provider;
 
     const FIRST: Provider = Provider::OpenaiRealtime;
     const SECOND: Provider = Provider::GeminiLive;
     const THIRD: Provider = Provider::DeepgramCascade;
 
-    fn order() -> FailoverOrder {
+    fn order() -> FailoverOrder<Provider> {
         FailoverOrder::new([FIRST, SECOND, THIRD, SECOND])
     }
 

@@ -15,11 +15,11 @@ use voice_providers::{Command, Connection, Payload};
 use voice_schemas::events::call::Carrier;
 use voice_telephony::media::{Lost, MediaFrame, Reorder, Track};
 
-use super::convert::Path;
+use super::{convert::Path, far_end::Listener};
 use crate::record::Tape;
 
-/// Frames kept until the provider is ready: three seconds.
-const EARLY: usize = 150;
+/// Frames kept until a provider is ready: as long as anybody waits for one.
+const EARLY: usize = 250;
 /// Frames that wait for a missing one: 60 ms.
 const REORDER: usize = 3;
 
@@ -38,8 +38,12 @@ pub(crate) struct Ear {
     /// `None` until the provider is ready.
     path: Option<Path>,
     early: VecDeque<Kept>,
+    /// Frames that no provider has heard.
+    unheard: u64,
     order: Option<Reorder<Kept>>,
     vad: LevelVad,
+    /// Who listens for what picked up, while that is of interest.
+    pub(super) listener: Option<Box<Listener>>,
     hang_over_ms: u32,
     codes: Vec<u8>,
     /// Where the stream is, in samples: the end of the latest frame.
@@ -57,13 +61,15 @@ pub(crate) struct Heard {
 }
 
 impl Ear {
-    pub(crate) fn new(carrier: Carrier, law: Law, vad: LevelConfig) -> Self {
+    pub(crate) fn new(carrier: Carrier, law: Law, vad: LevelConfig, listener: Option<Box<Listener>>) -> Self {
         Self {
             law,
             path: None,
             early: VecDeque::new(),
+            unheard: 0,
             order: (carrier == Carrier::Telnyx).then(|| Reorder::new(REORDER)),
             vad: LevelVad::new(vad),
+            listener,
             hang_over_ms: vad.patience.hang_over_ms,
             codes: Vec::new(),
             position: 0,
@@ -71,6 +77,11 @@ impl Ear {
             last_chunk: 0,
             gaps: 0,
         }
+    }
+
+    /// Somebody speaks at the moment.
+    pub(crate) const fn hears_somebody(&self) -> bool {
+        self.vad.speaking()
     }
 
     /// Frames heard so far.
@@ -93,9 +104,14 @@ impl Ear {
         )
     }
 
-    /// The provider hears the caller this way from now on.
-    pub(crate) fn set_path(&mut self, path: Path) {
-        self.path = Some(path);
+    /// The provider hears the caller this way from now on; `None`: there is none, and what is said is kept.
+    pub(crate) fn set_path(&mut self, path: Option<Path>) {
+        self.path = path;
+    }
+
+    /// Frames that no provider has heard since this was last asked.
+    pub(crate) const fn take_unheard(&mut self) -> u64 {
+        std::mem::replace(&mut self.unheard, 0)
     }
 
     /// Says what the caller said before the provider was ready.
@@ -181,6 +197,9 @@ impl Ear {
         self.position = self.position.max(at + self.codes.len() as u64);
         self.vad
             .codes(self.law, &self.codes, |change| heard.change = Some(change));
+        if let Some(listener) = &mut self.listener {
+            listener.frame(&self.codes, heard.change);
+        }
         if let Some(tape) = tape {
             tape.caller(at, &self.codes, self.position);
         }
@@ -189,6 +208,7 @@ impl Ear {
             None => {
                 if self.early.len() == EARLY {
                     self.early.pop_front();
+                    self.unheard += 1;
                 }
                 self.early.push_back(keep());
             }

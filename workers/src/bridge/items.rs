@@ -29,6 +29,11 @@ impl Items {
         item
     }
 
+    /// Another session has names of its own: the same name is another item from now on.
+    pub(crate) fn forget(&mut self) {
+        self.known.clear();
+    }
+
     /// The name of a number.
     pub(crate) fn name(&self, item: Item) -> Option<&str> {
         let (_, name) = self.known.iter().rev().find(|(known, _)| *known == item)?;
@@ -51,6 +56,9 @@ mod tests {
         }
         assert_eq!(items.known.len(), REMEMBERED);
         assert_eq!(items.name(first), None);
-        assert_ne!(items.number("item_1"), first);
+        let again = items.number("item_1");
+        assert_ne!(again, first);
+        items.forget();
+        assert_ne!(items.number("item_1"), again);
     }
 }

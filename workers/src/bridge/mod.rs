@@ -7,17 +7,38 @@
 //! 2. the carrier, which speaks fifty times a second and no faster, so it cannot starve what follows, and whose
 //!    marks must be known before the provider's next word is judged;
 //! 3. the provider, which sends a whole answer in a burst;
-//! 4. the clock, for what happens when nobody says anything.
+//! 4. the tools under way;
+//! 5. the clock, for what happens when nobody says anything.
 //!
 //! What is sent is handed to a socket's buffer at once and leaves with the next turn of the loop.
+//!
+//! | module | question |
+//! |---|---|
+//! | [`side`], [`ear`], [`mouth`], [`talk`] | What was said, heard and understood? |
+//! | [`sessions`], [`survive`] | Who speaks for us, and who does when they fail? |
+//! | [`tools`], [`errands`] | What does the model ask for, and what came of it? |
+//! | [`far_end`], [`machines`] | What picked up, and what is to be done about it? |
+//! | [`leave`], [`leaving`] | How does the call end? |
+//! | [`story`], [`till`], [`disclosure`] | What is told about it, what did it cost, what must be said? |
 
 mod convert;
+mod disclosure;
 mod ear;
+mod errands;
+mod far_end;
 mod items;
+mod leave;
+mod leaving;
 mod leg;
+mod machines;
 mod mouth;
+mod sessions;
 mod side;
+mod story;
+mod survive;
 mod talk;
+mod till;
+mod tools;
 
 use std::{
     pin::Pin,
@@ -35,26 +56,34 @@ use tokio_tungstenite::{
 };
 use voice_audio::g711::Law;
 use voice_lifecycle::{CancellationToken, SharedClock};
-use voice_providers::{AudioFormat, Command, Connection};
-use voice_schemas::events::call::Carrier;
+use voice_providers::{
+    AudioFormat, Command, Event,
+    tools::{Patience, Toolbox, Webhook},
+};
+use voice_schemas::events::{call::Carrier, media::Start};
 use voice_telemetry::{Emit as _, Metrics};
 use voice_telephony::media::{Encoding, StreamGrant, StreamMessage, StreamStart, parse};
 
 pub(crate) use self::leg::socket_config;
 use self::{
+    errands::Errands,
+    leaving::Leaving,
     leg::{Incoming, Leg},
-    side::{Side, Todo},
+    sessions::{GOODBYE, Sessions, Which},
+    side::Side,
+    talk::millis,
+    till::Till,
 };
 use crate::{
+    breakers::Breakers,
     error::Ending,
     events::{StreamEnded, TurnOver},
     facts::{Fact, Sink, Stopped, Subject},
-    plan::{Opening, Plan, Plans},
+    hands::{Hands, Line},
+    plan::{LastResort, Opening, Plan, Plans, Recording},
     record::{Tape, spool::Spool},
 };
 
-/// How long the provider may take to say goodbye, with what the call cost.
-const GOODBYE: Duration = Duration::from_millis(1_500);
 /// How long the carrier may take to take our goodbye.
 const CLOSING: Duration = Duration::from_millis(500);
 
@@ -63,6 +92,8 @@ const CLOSING: Duration = Duration::from_millis(500);
 pub(crate) struct Shared {
     pub(crate) plans: Arc<dyn Plans>,
     pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) hands: Arc<dyn Hands>,
+    pub(crate) breakers: Arc<Breakers>,
     pub(crate) spool: Option<Spool>,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,
@@ -84,9 +115,17 @@ pub(crate) async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
         .unwrap_or(Err(Ending::NoStart));
     let ending = match opened {
         Ok(start) => match begin(&start, carrier, &grant, shared) {
-            Ok((plan, law)) => {
+            Ok((plan, sessions, law)) => {
                 leg.named(carrier, &start.stream_id);
-                Call::new(leg, carrier, &grant, plan, law, shared).run(stop).await;
+                let line = Line {
+                    tenant: grant.tenant,
+                    call: grant.call,
+                    agent: grant.agent,
+                    attempt: grant.attempt,
+                    carrier,
+                    carrier_call_id: start.carrier_call_id.clone(),
+                };
+                Call::new(leg, line, plan, sessions, law, shared).run(stop).await;
                 return;
             }
             Err(ending) => ending,
@@ -128,7 +167,7 @@ fn begin(
     carrier: Carrier,
     grant: &StreamGrant,
     shared: &Shared,
-) -> Result<(Plan, Law), Ending> {
+) -> Result<(Plan, Sessions, Law), Ending> {
     let (law, format) = match start.format.encoding {
         Encoding::Pcmu => (Law::Mu, AudioFormat::PCMU),
         Encoding::Pcma => (Law::A, AudioFormat::PCMA),
@@ -141,8 +180,16 @@ fn begin(
         start,
         format,
     };
-    let plan = shared.plans.plan(&opening).ok_or(Ending::NoPlan)?;
-    Ok((plan, law))
+    let mut plan = shared.plans.plan(&opening).ok_or(Ending::NoPlan)?;
+    let sessions = Sessions::begin(
+        std::mem::take(&mut plan.voices),
+        plan.connector.clone(),
+        plan.tools.toolbox.specs(),
+        grant.tenant,
+        Arc::clone(&shared.breakers),
+        Instant::now(),
+    );
+    Ok((plan, sessions.ok_or(Ending::NoPlan)?, law))
 }
 
 const fn close_code(ending: Ending) -> CloseCode {
@@ -156,66 +203,95 @@ const fn close_code(ending: Ending) -> CloseCode {
 
 struct Call<'a, S> {
     side: Side<S>,
-    provider: Connection,
-    carrier: Carrier,
+    sessions: Sessions,
+    errands: Errands,
+    leaving: Option<Leaving>,
+    line: Line,
+    law: Law,
+    toolbox: Toolbox,
+    webhooks: Vec<Webhook>,
+    patience: Patience,
+    farewell: String,
+    /// What is to be left with a machine.
+    message: Option<String>,
+    last_resort: LastResort,
     shared: &'a Shared,
     subject: Subject,
     began: Instant,
+    /// Since when the caller has heard nothing of us, while the call is on its way out.
+    still_since: Instant,
     alarm: Pin<Box<Sleep>>,
     alarm_at: Instant,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
-    fn new(
-        leg: Leg<S>,
-        carrier: Carrier,
-        grant: &StreamGrant,
-        plan: Plan,
-        law: Law,
-        shared: &'a Shared,
-    ) -> Self {
+    fn new(leg: Leg<S>, line: Line, plan: Plan, sessions: Sessions, law: Law, shared: &'a Shared) -> Self {
         let began = Instant::now();
         let subject = Subject {
-            tenant: grant.tenant,
-            call: grant.call,
-            agent: plan.agent,
-            carrier,
-            provider: plan.adapter.provider(),
+            tenant: line.tenant,
+            call: line.call,
+            agent: Some(line.agent),
+            carrier: line.carrier,
+            provider: sessions.provider(),
         };
-        let tape = shared
+        let mut tape = shared
             .spool
             .as_ref()
-            .filter(|_| plan.record)
-            .map(|spool| Tape::new(grant.tenant, grant.call, law, spool.clone()));
-        let provider = Connection::start(plan.adapter, plan.connector);
+            .filter(|_| plan.recording != Recording::Off)
+            .map(|spool| Tape::new(line.tenant, line.call, law, spool.clone()));
+        if plan.recording == Recording::AfterConsent
+            && let Some(tape) = &mut tape
+        {
+            tape.pause();
+        }
         let alarm_at = began + shared.max_call;
+        let till = Till::new(&plan.money);
         let side = Side::new(
             leg,
-            carrier,
-            law,
+            (line.carrier, law),
             tape,
             side::Rules {
                 greeting: plan.greeting,
+                disclosure: plan.disclosure,
                 interruption: plan.interruption,
                 idle: plan.idle,
+                languages: plan.languages,
+                listens: plan.machine.is_some(),
             },
+            till,
+            (sessions.provider(), sessions.has_cheaper()),
             began,
         );
+        let message = plan.machine.and_then(|machine| machine.message);
         Self {
             side,
-            provider,
-            carrier,
+            sessions,
+            errands: Errands::default(),
+            leaving: None,
+            line,
+            law,
+            toolbox: plan.tools.toolbox,
+            webhooks: plan.tools.webhooks,
+            patience: plan.tools.patience,
+            farewell: plan.money.farewell,
+            message,
+            last_resort: plan.last_resort,
             shared,
             subject,
             began,
+            still_since: began,
             alarm: Box::pin(sleep_until(alarm_at.into())),
             alarm_at,
         }
     }
 
     async fn run(mut self, stop: &CancellationToken) {
-        self.tell(Fact::Started);
+        self.tell(Fact::Started(self.start()));
+        let mut ended = self.follow_up();
         let ending = loop {
+            if let Some(ending) = ended {
+                break ending;
+            }
             self.set_alarm();
             tokio::select! {
                 biased;
@@ -225,25 +301,36 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
                         break ending;
                     }
                 }
-                happened = self.provider.happening() => {
+                (which, happened) = self.sessions.happening() => {
                     let (side, now) = (&mut self.side, Instant::now());
-                    self.provider.handle(&happened, &mut |event| side.provider_says(event, Some(&happened), now));
-                }
-                () = &mut self.alarm => {
-                    if let Some(ending) = self.woken() {
-                        break ending;
+                    if which == Which::Current {
+                        let mut tell = |event: Event<'_>| side.provider_says(event, Some(&happened), now);
+                        self.sessions.current.handle(&happened, &mut tell);
+                    } else {
+                        self.sessions.aside(which, &happened, &mut |event| side.last_words(&event));
                     }
                 }
+                (errand, took, outcome) = self.errands.next() => self.done(errand, took, outcome),
+                () = &mut self.alarm => self.woken(),
             }
-            self.follow_up();
-            if let Some(ending) = self.side.ending {
-                break ending;
-            }
-            if self.provider.is_over() {
-                break Ending::Provider;
-            }
+            ended = self.follow_up();
         };
         self.finish(ending).await;
+    }
+
+    fn start(&self) -> Start {
+        let session = &self.sessions.voice().session;
+        let (format, codec) = match self.law {
+            Law::Mu => (AudioFormat::PCMU, "pcmu"),
+            Law::A => (AudioFormat::PCMA, "pcma"),
+        };
+        Start {
+            carrier: self.line.carrier,
+            model: session.model.clone(),
+            codec: codec.to_owned(),
+            pass_through: (session.input, session.output) == (format, format),
+            recorded: self.side.tape.is_some(),
+        }
     }
 
     fn carrier_said(&mut self, incoming: Incoming) -> Option<Ending> {
@@ -253,21 +340,30 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
                 self.side.malformed += 1;
                 return None;
             }
-            Incoming::Closed => return Some(Ending::Carrier),
+            Incoming::Closed => return Some(self.carrier_ended()),
             Incoming::Lost => return Some(Ending::CarrierLost),
         };
         self.message(&text)
     }
 
+    /// The carrier has ended the stream: on its own, or because the platform told it to.
+    fn carrier_ended(&self) -> Ending {
+        match &self.leaving {
+            Some(leaving) if leaving.has_acted() => leaving.ending(),
+            _ => Ending::Carrier,
+        }
+    }
+
     fn message(&mut self, text: &Utf8Bytes) -> Option<Ending> {
         let now = Instant::now();
-        match parse(self.carrier, text) {
+        match parse(self.line.carrier, text) {
             Ok(StreamMessage::Media(frame)) => {
-                self.side.caller_says(text, &frame, &mut self.provider, now);
+                self.side
+                    .caller_says(text, &frame, &mut self.sessions.current, now);
             }
             Ok(StreamMessage::Mark(name)) => self.side.marked(&name, now),
             Ok(StreamMessage::Dtmf(key)) => self.side.pressed(key, now),
-            Ok(StreamMessage::Stop) => return Some(Ending::Carrier),
+            Ok(StreamMessage::Stop) => return Some(self.carrier_ended()),
             Ok(StreamMessage::Complaint { code, .. }) => {
                 tracing::warn!(call = %self.subject.call, code, "the carrier complains about the stream");
                 self.side.malformed += 1;
@@ -279,43 +375,19 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
         None
     }
 
-    /// Carries out what follows from what was said. Commands may say something in turn.
-    fn follow_up(&mut self) {
+    /// Carries out what follows from what was said. The ending, if it is time.
+    fn follow_up(&mut self) -> Option<Ending> {
         let now = Instant::now();
-        while let Some(todo) = self.side.todo.pop_front() {
-            let (side, provider) = (&mut self.side, &mut self.provider);
-            let name;
-            let command = match &todo {
-                Todo::Ready => {
-                    side.hear_early(provider);
-                    continue;
-                }
-                Todo::Interrupt { item, heard_ms } => {
-                    name = item.and_then(|item| side.mouth.name(item)).map(str::to_owned);
-                    Command::Interrupt {
-                        item: name.as_deref(),
-                        heard_ms: *heard_ms,
-                    }
-                }
-                Todo::Respond(instructions) => Command::Respond {
-                    instructions: instructions.as_deref(),
-                },
-                Todo::Digits(digits) => Command::Digits(digits),
-                Todo::RefuseTool { call, name } => Command::ToolResult {
-                    call,
-                    name,
-                    output: r#"{"error":"this tool is not available"}"#,
-                    answer: true,
-                },
-            };
-            let told = provider.command(command, &mut |event| side.provider_says(event, None, now));
-            if let Err(error) = told {
-                tracing::debug!(call = %self.subject.call, kind = error.kind(), "the provider was not told");
-            }
-        }
-        while let Some(fact) = self.side.facts.pop_front() {
+        self.survive(now);
+        self.do_all(now);
+        self.tell_all();
+        self.leave_on(now)
+    }
+
+    fn tell_all(&mut self) {
+        while let Some(fact) = self.side.story.next() {
             if let Fact::Turn(turn) = &fact {
-                TurnOver(turn).emit(&self.shared.metrics);
+                TurnOver(&turn.times).emit(&self.shared.metrics);
             }
             self.tell(fact);
         }
@@ -328,23 +400,44 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
     }
 
     fn set_alarm(&mut self) {
+        let now = Instant::now();
+        let quiet = self.side.quiet(now);
+        let wishes = [
+            self.side.wake_at(),
+            self.sessions.wake_at(now),
+            self.errands.wake_at(quiet, now),
+            self.leaving
+                .as_ref()
+                .map(|leaving| leaving.wake_at().min(now + leave::LOOK)),
+        ];
         let end = self.began + self.shared.max_call;
-        let next = self.side.wake_at().map_or(end, |at| at.min(end));
+        let end = if self.leaving.is_some() { None } else { Some(end) };
+        let next = wishes
+            .into_iter()
+            .flatten()
+            .chain(end)
+            .min()
+            .unwrap_or(now + leave::LOOK);
         if next != self.alarm_at {
             self.alarm_at = next;
             self.alarm.as_mut().reset(next.into());
         }
     }
 
-    fn woken(&mut self) -> Option<Ending> {
+    fn woken(&mut self) {
         let now = Instant::now();
-        if now >= self.began + self.shared.max_call {
-            return Some(Ending::TooLong);
-        }
-        let ending = self.side.woken(now);
         // A timer that fired must be set again even for the same moment.
         self.alarm_at = self.began;
-        ending
+        let mut ending = self.side.woken(now);
+        if now >= self.began + self.shared.max_call {
+            ending = Some(Ending::TooLong);
+        }
+        self.overdue(now);
+        if let Some(ending) = ending
+            && self.leaving.is_none()
+        {
+            self.leave(Leaving::after_this(ending, false, now));
+        }
     }
 
     async fn finish(mut self, ending: Ending) {
@@ -352,19 +445,26 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
         let tape = self.side.tape.take();
         let recording = tape.map(Tape::finish);
         self.side.over(now);
-        self.follow_up();
+        self.tell_all();
+        if ending == Ending::Stopped {
+            let hung_up = self.shared.hands.act(&self.line, leave::hang_up(ending));
+            let _late = timeout(CLOSING, hung_up).await;
+        }
         let closing = timeout(CLOSING, self.side.leg.close(close_code(ending), ending.kind()));
         let _gone = closing.await;
         self.goodbye().await;
-        self.follow_up();
+        self.side.settle();
+        self.tell_all();
         let stopped = Stopped {
             ending,
-            duration_ms: u64::try_from(now.duration_since(self.began).as_millis()).unwrap_or(u64::MAX),
+            duration_ms: millis(now.duration_since(self.began)),
             frames: self.side.ear.frames(),
             lost: self.side.ear.lost(),
             malformed: self.side.malformed,
             recording,
-            usage: self.side.usage,
+            usage: self.side.till.all(),
+            micros: self.side.till.micros(),
+            currency: self.side.till.currency(),
         };
         StreamEnded {
             subject: &self.subject,
@@ -376,15 +476,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
 
     /// Lets the provider say what the call cost.
     async fn goodbye(&mut self) {
-        let now = Instant::now();
-        let (side, provider) = (&mut self.side, &mut self.provider);
+        let (side, provider) = (&mut self.side, &mut self.sessions.current);
         if provider
-            .command(Command::Close, &mut |event| side.provider_says(event, None, now))
+            .command(Command::Close, &mut |event| side.last_words(&event))
             .is_err()
         {
             return;
         }
-        let deadline = now + GOODBYE;
+        let deadline = Instant::now() + GOODBYE;
         while !provider.is_over() {
             let Ok(happened) = timeout_at(deadline.into(), provider.happening()).await else {
                 break;

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
-use voice_audio::SAMPLES_PER_MS;
+use voice_audio::{SAMPLES_PER_MS, g711::Law};
 use voice_providers::Payload;
 use voice_turns::{
     Item,
@@ -48,6 +48,7 @@ pub(crate) enum Spoken {
 /// The way from the provider to the caller.
 #[derive(Debug)]
 pub(crate) struct Mouth {
+    law: Law,
     path: Path,
     items: Items,
     playout: Playout<Bytes>,
@@ -60,9 +61,10 @@ pub(crate) struct Mouth {
 }
 
 impl Mouth {
-    pub(crate) fn new(path: Path) -> Self {
+    pub(crate) fn new(law: Law) -> Self {
         Self {
-            path,
+            law,
+            path: Path::Same,
             items: Items::default(),
             playout: Playout::default(),
             held: VecDeque::new(),
@@ -81,6 +83,11 @@ impl Mouth {
         self.items.number(name)
     }
 
+    /// Another session speaks from now on, with names of its own.
+    pub(crate) fn forget_names(&mut self) {
+        self.items.forget();
+    }
+
     pub(crate) fn name(&self, item: Item) -> Option<&str> {
         self.items.name(item)
     }
@@ -94,7 +101,33 @@ impl Mouth {
         self.playout.at(item, now)
     }
 
-    /// A piece of an answer. `keep` shares the memory of the frame it came in.
+    /// Everything the caller ever heard, in samples.
+    pub(crate) fn played(&self, now: Instant) -> u64 {
+        self.playout.played(now)
+    }
+
+    /// Something recorded, behind what is being said.
+    pub(crate) fn announce<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        samples: &[i16],
+        (leg, mut tape, now): (&mut Leg<S>, Option<&mut Tape>, Instant),
+    ) {
+        self.items.forget();
+        let item = self.items.number("announcement");
+        let second = usize::try_from(1_000 * SAMPLES_PER_MS).unwrap_or(usize::MAX);
+        for part in samples.chunks(second) {
+            let mut codes = Vec::with_capacity(part.len());
+            self.law.encode(part, &mut codes);
+            let payload = base64_simd::STANDARD.encode_to_string(&codes).into();
+            let samples = codes.len() as u64;
+            self.playout.generated(item, samples);
+            self.send(item, payload, samples, (leg, tape.as_deref_mut(), now));
+        }
+        self.done(item, false, leg, now);
+    }
+
+    /// A piece of an answer, and how many samples of the line it has. `keep` shares the memory of the frame it came
+    /// in.
     pub(crate) fn speak<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         item: Item,
@@ -102,12 +135,12 @@ impl Mouth {
         keep: impl FnOnce() -> Bytes,
         muted: bool,
         (leg, tape, now): (&mut Leg<S>, Option<&mut Tape>, Instant),
-    ) -> Spoken {
+    ) -> (Spoken, u64) {
         let (text, samples) = match (&mut self.path, payload) {
             (Path::Same, Payload::Base64(text)) => {
                 // It goes between quotes as it is.
                 if base64_simd::STANDARD.check(text.as_bytes()).is_err() {
-                    return Spoken::Malformed;
+                    return (Spoken::Malformed, 0);
                 }
                 (keep(), payload.len() as u64)
             }
@@ -117,7 +150,7 @@ impl Mouth {
             ),
             (Path::Convert(converter), payload) => {
                 let Some(audio) = decoded(payload) else {
-                    return Spoken::Malformed;
+                    return (Spoken::Malformed, 0);
                 };
                 let audio = converter.convert(&audio);
                 (
@@ -134,10 +167,10 @@ impl Mouth {
                 skip: 0,
                 samples,
             });
-            return Spoken::Held;
+            return (Spoken::Held, samples);
         }
         self.send(item, text, samples, (leg, tape, now));
-        Spoken::Sent
+        (Spoken::Sent, samples)
     }
 
     fn send<S: AsyncRead + AsyncWrite + Unpin>(

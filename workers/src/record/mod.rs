@@ -1,19 +1,17 @@
-//! Recordings: laid out by the task of the call, written by a thread of their own.
+//! Recordings: laid out by the task of the call, sealed and written by a thread of their own.
 //!
-//! A call hands out a second of both channels at a time. The [`spool`] appends it to a file on the local disk,
-//! so that a killed process loses a second; when the call is over the file gets its head and goes to the object
-//! store. Nothing of this waits inside the task that moves the audio.
-
-pub mod spool;
+//! A call hands out a second of both channels at a time. The [`spool`] seals it and appends it to a file on the local
+//! disk, so that a killed process loses a second; when the call is over the file goes to the object store. Nothing of
+//! this waits inside the task that moves the audio.
 
 use voice_audio::{
     SAMPLES_PER_MS,
     g711::Law,
     recording::{Channel, Timeline},
 };
+pub(crate) use voice_recordings::spool;
+use voice_recordings::{Piece, Spool, key};
 use voice_schemas::{CallId, TenantId};
-
-use self::spool::{Piece, Spool};
 
 /// Behind the caller's clock by so much the recording is final: what is reordered has come by then.
 const SETTLED: u64 = 400 * SAMPLES_PER_MS;
@@ -48,7 +46,7 @@ impl Tape {
 
     /// Where it will be in the object store.
     pub(crate) fn key(&self) -> String {
-        spool::key(self.tenant, self.call)
+        key(self.tenant, self.call)
     }
 
     /// The caller was heard; `position` is where the stream is now.
@@ -75,6 +73,16 @@ impl Tape {
     /// From now on the agent is not heard: what was sent and not played was never said.
     pub(crate) fn cut_agent(&mut self) {
         self.timeline.cut(Channel::Agent, self.position);
+    }
+
+    /// From now on silence is laid in place of both sides, until [`resume`](Self::resume).
+    pub(crate) fn pause(&mut self) {
+        self.timeline.mute(self.position);
+    }
+
+    /// From now on both sides are kept again.
+    pub(crate) fn resume(&mut self) {
+        self.timeline.unmute(self.position);
     }
 
     /// The call is over.

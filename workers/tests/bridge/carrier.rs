@@ -31,6 +31,8 @@ pub(crate) struct Stream {
     marks: VecDeque<(Instant, String)>,
     /// Audio that was played, or will be.
     pub(crate) received: Vec<u8>,
+    /// The longest the line was still, from the start or the end of what was heard to the next sound.
+    stillest: Duration,
     /// Clears that came, each with the moment.
     pub(crate) clears: Vec<Instant>,
     /// What was sent, without silence before the first word.
@@ -53,6 +55,7 @@ pub(crate) async fn open(address: SocketAddr, path: &str) -> Result<Stream, u16>
             plays_until: Instant::now(),
             marks: VecDeque::new(),
             received: Vec::new(),
+            stillest: Duration::ZERO,
             clears: Vec::new(),
             closed: None,
         }),
@@ -85,6 +88,24 @@ impl Stream {
         };
         self.text(start).await;
         self.began = Instant::now();
+        self.plays_until = self.began;
+    }
+
+    /// The longest the line was still until now.
+    pub(crate) fn stillest(&self) -> Duration {
+        self.stillest.max(self.still())
+    }
+
+    /// How long it has been still.
+    fn still(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.plays_until)
+    }
+
+    /// A key is pressed.
+    pub(crate) async fn press(&mut self, key: char) {
+        self.text(json!({"event": "dtmf", "sequenceNumber": "9", "streamSid": "MZ1",
+                         "dtmf": {"track": "inbound_track", "digit": key.to_string()}}))
+            .await;
     }
 
     /// A frame by its number, from 0, wherever it stands in time.
@@ -174,6 +195,7 @@ impl Stream {
             "media" => {
                 let payload = message["media"]["payload"].as_str().unwrap();
                 let audio = STANDARD.decode_to_vec(payload).unwrap();
+                self.stillest = self.stillest.max(self.still());
                 let begins = self.plays_until.max(Instant::now());
                 self.plays_until = begins + Duration::from_micros(125 * audio.len() as u64);
                 self.received.extend(audio);

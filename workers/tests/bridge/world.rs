@@ -1,4 +1,4 @@
-//! A worker on loopback between a carrier of the tests' own and the twin of OpenAI Realtime.
+//! A worker on loopback between a carrier of the tests' own and the twins of providers.
 
 use std::{
     net::SocketAddr,
@@ -7,25 +7,35 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::BoxFuture;
 use object_store::{ObjectStoreExt as _, memory::InMemory};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch};
 use voice_lifecycle::{Clock as _, Lifecycle, Readiness, SystemClock};
 use voice_providers::{
-    Account, Connector, OpenaiRealtime, Provider, Session, Tls, Turns, models, openai_realtime::Options,
+    Account, AudioFormat, Connector, Engine, Provider, Session, Tls, Turns, deepgram_agent, deepgram_cascade,
+    gemini_live, models, openai_live, openai_realtime,
+    price::{Budget, PriceTable},
+    tools::{Patience, Toolbox, built_in},
 };
-use voice_schemas::{CallId, TenantId};
+use voice_recordings::{Announce, KeyConfig, KeyRing, Ready, Store, fetch};
+use voice_schemas::{
+    AgentId, CallId, TenantId,
+    events::media::{ChangeKind, ProviderChange, ToolUse},
+};
 use voice_simulator_providers::{Script, Scripts, Twins, serve};
 use voice_telemetry::Metrics;
-use voice_telephony::media::{StreamKey, StreamTokens};
+use voice_telephony::media::{StreamKey, StreamPurpose, StreamTokens};
 use voice_turns::interruption::Policy;
 use voice_workers::{
     App, Config, Deps,
     config::RecordingConfig,
     facts::{Fact, Sink, Stopped, Subject, Utterance},
-    plan::{Opening, Plan, Plans},
+    plan::{LastResort, Money, Opening, Plan, Plans, Recording, Tools, Voice},
 };
+
+use crate::platform::{Answer, Platform};
 
 /// How long anything may take before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
@@ -41,6 +51,19 @@ impl Sink for Facts {
         facts.push(fact);
         self.1.send_replace(facts.len());
     }
+}
+
+/// A recording is looked for in the store here, not waited for.
+impl Announce for Facts {
+    fn announce(&self, _: Ready) -> BoxFuture<'_, bool> {
+        Box::pin(async { true })
+    }
+}
+
+fn keys() -> Arc<KeyRing> {
+    let key = SecretString::from("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    let id = "test".to_owned();
+    Arc::new(KeyRing::new(&[KeyConfig { id, key }]).unwrap())
 }
 
 impl Facts {
@@ -76,80 +99,184 @@ impl Facts {
         .await
     }
 
+    pub(crate) async fn change(&self, kind: ChangeKind) -> ProviderChange {
+        self.find(|fact| match fact {
+            Fact::ProviderChanged(change) if change.kind == kind => Some(change.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    pub(crate) async fn tool(&self, tool: &str) -> ToolUse {
+        self.find(|fact| match fact {
+            Fact::ToolUsed(used) if used.name == tool => Some(used.clone()),
+            _ => None,
+        })
+        .await
+    }
+
     pub(crate) fn all(&self) -> Vec<Fact> {
         self.0.lock().unwrap().clone()
     }
 }
 
+/// Changes a plan as a test wants it.
+pub(crate) type Adjust = Arc<dyn Fn(&mut Plan) + Send + Sync>;
+
 /// Answers every call alike.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Alike {
-    provider: SocketAddr,
-    greeting: Option<String>,
+    voices: Vec<(Provider, SocketAddr)>,
     transcode: bool,
-    policy: Policy,
+    adjust: Adjust,
+}
+
+impl std::fmt::Debug for Alike {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Alike")
+            .field("voices", &self.voices)
+            .finish_non_exhaustive()
+    }
+}
+
+fn engine(provider: Provider, address: SocketAddr) -> Engine {
+    let key = SecretString::from(KEY);
+    let account = Account {
+        base_url: format!("ws://{address}").parse().unwrap(),
+        key: key.clone(),
+    };
+    match provider {
+        Provider::OpenaiRealtime => Engine::OpenaiRealtime(account, openai_realtime::Options::default()),
+        Provider::OpenaiLive => Engine::OpenaiLive(account, openai_live::Options::default()),
+        Provider::GeminiLive => Engine::GeminiLive(account, gemini_live::Options::default()),
+        Provider::DeepgramAgent => Engine::DeepgramAgent(account, deepgram_agent::Options::default()),
+        Provider::DeepgramCascade => {
+            let base_url = format!("http://{address}/v1").parse().unwrap();
+            let chat = deepgram_cascade::ChatAccount { base_url, key };
+            Engine::DeepgramCascade(account, chat, deepgram_cascade::Options::default())
+        }
+    }
+}
+
+impl Alike {
+    fn voice(&self, (provider, address): (Provider, SocketAddr), leg: AudioFormat) -> Voice {
+        let (input, output) = if self.transcode {
+            (AudioFormat::PCM_24K, AudioFormat::PCM_24K)
+        } else {
+            provider.capabilities().formats_for(leg)
+        };
+        Voice {
+            account: format!("{provider}-{}", address.port()),
+            engine: engine(provider, address),
+            session: Session {
+                model: models::default_model(provider).to_owned(),
+                instructions: "Be brief.".to_owned(),
+                voice: None,
+                input,
+                output,
+                languages: vec!["en".to_owned()],
+                turns: Turns::default(),
+                tools: Arc::new([]),
+                history: Vec::new(),
+                safety_id: None,
+                resume: None,
+            },
+        }
+    }
 }
 
 impl Plans for Alike {
     fn plan(&self, opening: &Opening<'_>) -> Option<Plan> {
-        let format = if self.transcode {
-            voice_providers::AudioFormat::PCM_24K
-        } else {
-            opening.format
-        };
-        let account = Account {
-            base_url: format!("ws://{}", self.provider).parse().unwrap(),
-            key: SecretString::from(KEY),
-        };
-        let session = Session {
-            model: models::default_model(Provider::OpenaiRealtime).to_owned(),
-            instructions: "Be brief.".to_owned(),
-            voice: None,
-            input: format,
-            output: format,
-            languages: vec!["en".to_owned()],
-            turns: Turns::default(),
-            tools: Arc::new([]),
-            history: Vec::new(),
-            safety_id: None,
-            resume: None,
-        };
-        Some(Plan {
-            agent: None,
-            adapter: Box::new(OpenaiRealtime::new(account, session, Options::default())),
+        let voices = self
+            .voices
+            .iter()
+            .map(|voice| self.voice(*voice, opening.format))
+            .collect();
+        let mut plan = Plan {
+            voices,
             connector: Connector::new(
                 Tls::with_roots(rustls::RootCertStore::empty()).unwrap(),
                 reqwest::Client::new(),
                 Duration::from_secs(3),
             ),
-            greeting: self.greeting.clone(),
-            interruption: self.policy,
+            disclosure: None,
+            greeting: Some("Greet the caller.".to_owned()),
+            interruption: Policy::default(),
             idle: None,
-            record: true,
-        })
+            languages: None,
+            tools: Tools {
+                toolbox: Toolbox::new(built_in()).unwrap(),
+                webhooks: Vec::new(),
+                patience: Patience::with_filler("One moment, please."),
+            },
+            money: Money {
+                budget: Budget {
+                    downgrade_at: None,
+                    end_at: None,
+                },
+                prices: Arc::new(PriceTable::list()),
+                farewell: "I have to end the call here. Goodbye.".to_owned(),
+            },
+            machine: None,
+            last_resort: LastResort::default(),
+            recording: Recording::On,
+        };
+        (self.adjust)(&mut plan);
+        Some(plan)
     }
 }
 
 /// How a test wants its world.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Wanted {
-    pub(crate) script: Script,
-    pub(crate) greeting: bool,
+    /// The providers in the order of the plan, each with its scripts, one connection by each.
+    pub(crate) voices: Vec<(Provider, Scripts)>,
     pub(crate) transcode: bool,
-    pub(crate) policy: Policy,
+    pub(crate) adjust: Adjust,
+    pub(crate) platform: Platform,
     pub(crate) calls: usize,
     pub(crate) drain_seconds: u32,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
+        Self::from(Script::default())
+    }
+}
+
+/// OpenAI Realtime by this script.
+impl From<Script> for Wanted {
+    fn from(script: Script) -> Self {
         Self {
-            script: Script::default(),
-            greeting: true,
+            voices: vec![(Provider::OpenaiRealtime, Scripts::all(script))],
             transcode: false,
-            policy: Policy::default(),
+            adjust: Arc::new(|_| {}),
+            platform: Platform::answering([]),
             calls: 10,
             drain_seconds: 20,
+        }
+    }
+}
+
+impl Wanted {
+    pub(crate) fn voices(voices: Vec<(Provider, Scripts)>) -> Self {
+        Self {
+            voices,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn plan(self, adjust: impl Fn(&mut Plan) + Send + Sync + 'static) -> Self {
+        Self {
+            adjust: Arc::new(adjust),
+            ..self
+        }
+    }
+
+    pub(crate) fn platform(self, answers: impl IntoIterator<Item = (&'static str, Answer)>) -> Self {
+        Self {
+            platform: Platform::answering(answers),
+            ..self
         }
     }
 }
@@ -158,9 +285,11 @@ impl Default for Wanted {
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) facts: Facts,
+    pub(crate) platform: Platform,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) tenant: TenantId,
     pub(crate) call: CallId,
+    agent: AgentId,
     objects: Arc<InMemory>,
     tokens: StreamTokens,
     _spool: TempDir,
@@ -174,10 +303,13 @@ impl World {
     pub(crate) async fn new(wanted: Wanted) -> Self {
         // reqwest asks for a process-wide provider even for clients that never use TLS.
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let provider = listener.local_addr().unwrap();
-        let twins = Twins::new(KEY, Scripts::all(wanted.script));
-        tokio::spawn(serve(listener, twins, None, std::future::pending()));
+        let mut voices = Vec::new();
+        for (provider, scripts) in wanted.voices {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            voices.push((provider, listener.local_addr().unwrap()));
+            let twins = Twins::new(KEY, scripts);
+            tokio::spawn(serve(listener, twins, None, std::future::pending()));
+        }
 
         let spool = tempfile::tempdir().unwrap();
         let objects = Arc::new(InMemory::new());
@@ -199,13 +331,17 @@ impl World {
             clock: SystemClock::shared(),
             tokens: Arc::new(tokens()),
             plans: Arc::new(Alike {
-                provider,
-                greeting: wanted.greeting.then(|| "Greet the caller.".to_owned()),
+                voices,
                 transcode: wanted.transcode,
-                policy: wanted.policy,
+                adjust: wanted.adjust,
             }),
+            hands: Arc::new(wanted.platform.clone()),
             sink: Arc::new(facts.clone()),
-            objects: Some(objects.clone()),
+            recordings: Some(Store {
+                objects: objects.clone(),
+                keys: keys(),
+                announce: Arc::new(facts.clone()),
+            }),
             metrics: Metrics::empty(),
         };
         let app = App::build(config, deps).unwrap();
@@ -215,9 +351,11 @@ impl World {
         Self {
             address,
             facts,
+            platform: wanted.platform,
             lifecycle,
             tenant: TenantId::random(),
             call: CallId::random(),
+            agent: AgentId::random(),
             objects,
             tokens: tokens(),
             _spool: spool,
@@ -227,7 +365,13 @@ impl World {
     /// A token that opens one stream within the next `seconds`.
     pub(crate) fn token(&self, seconds: i64, nonce: u8) -> String {
         let expires = SystemClock.now() + TimeDelta::seconds(seconds);
-        self.tokens.issue(self.tenant, self.call, expires, [nonce; 12])
+        let purpose = StreamPurpose {
+            tenant: self.tenant,
+            call: self.call,
+            agent: self.agent,
+            attempt: None,
+        };
+        self.tokens.issue(&purpose, expires, [nonce; 12])
     }
 
     /// The recording of a stopped call: the caller's channel and the agent's.
@@ -235,8 +379,10 @@ impl World {
         let path = object_store::path::Path::from(key);
         let stored = async {
             loop {
-                if let Ok(found) = self.objects.get(&path).await {
-                    return found.bytes().await.unwrap();
+                if self.objects.head(&path).await.is_ok() {
+                    let mut wav = Vec::new();
+                    fetch(&*self.objects, key, &keys(), &mut wav).await.unwrap();
+                    return wav;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

@@ -9,6 +9,7 @@
 //! | [`interruption`] | Is this an interruption, a "mhm", or a cough, and what follows from it? |
 //! | [`back_channel`] | Does this text only say "I am listening"? |
 //! | [`idle`] | Has nobody said anything for too long? |
+//! | [`language`] | Which language is the call held in? |
 //! | [`timeline`] | Where did the time of a turn go? |
 //! | [`heard_text`] | Which words of an answer were heard? |
 
@@ -16,6 +17,7 @@ pub mod back_channel;
 pub mod heard_text;
 pub mod idle;
 pub mod interruption;
+pub mod language;
 pub mod playout;
 pub mod timeline;
 

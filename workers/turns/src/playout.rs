@@ -200,6 +200,12 @@ impl<P> Playout<P> {
         (self.sent - self.position(now)) / SAMPLES_PER_MS
     }
 
+    /// Everything that was heard since the beginning, in samples.
+    #[must_use]
+    pub fn played(&self, now: Instant) -> u64 {
+        self.position(now)
+    }
+
     /// Where what is sent next begins to sound: so long from now.
     #[must_use]
     pub fn starts_in_ms(&self, now: Instant) -> u64 {
@@ -247,7 +253,15 @@ impl<P> Playout<P> {
 
     /// Writes off what lies before the floor.
     fn settle(&mut self) {
-        while let Some(piece) = self.queue.front().filter(|piece| piece.end() <= self.floor) {
+        // The mark behind the end of an item stands behind nothing: it stays until it comes back.
+        let valid_from = self.valid_from;
+        let awaited =
+            |piece: &Piece<P>| piece.samples == 0 && piece.mark.is_some_and(|mark| mark >= valid_from);
+        while let Some(piece) = self
+            .queue
+            .front()
+            .filter(|piece| piece.end() <= self.floor && !awaited(piece))
+        {
             let (item, heard) = (piece.item, piece.from + piece.samples);
             self.queue.pop_front();
             let truth = self.truth_mut(item);
@@ -319,6 +333,19 @@ mod tests {
             ],
             1..120,
         )
+    }
+
+    #[test]
+    fn the_mark_behind_the_end_of_an_item_counts_even_when_a_mark_stands_right_before_it() {
+        let now = Instant::now();
+        let mut playout = Playout::default();
+        let last = playout.send(Item(1), 800, "audio", true, now).unwrap();
+        let end = playout.send(Item(1), 0, "", true, now).unwrap();
+        let heard = now + Duration::from_millis(100);
+        assert!(playout.mark(last, heard).is_some());
+        assert_eq!(playout.mark(end, heard).map(|marked| marked.item), Some(Item(1)));
+        assert_eq!(playout.queued_ms(heard), 0);
+        assert_eq!(playout.mark(end, heard), None, "once");
     }
 
     proptest! {

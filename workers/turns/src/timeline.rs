@@ -34,6 +34,8 @@ const MOMENTS: usize = 6;
 pub struct Turn {
     /// Counts from 1 within the call.
     pub number: u32,
+    /// When the caller stopped speaking, if they had spoken.
+    pub speech_end: Option<Instant>,
     /// From the end of the caller's speech, in microseconds, where both are known: to the decision,
     pub decision_us: Option<u64>,
     /// to the first word,
@@ -98,6 +100,7 @@ impl Timeline {
         let since = |moment: Moment| between(begin, of(moment));
         Some(Turn {
             number: self.number,
+            speech_end: of(Moment::SpeechEnd),
             decision_us: since(Moment::Decision),
             first_token_us: since(Moment::FirstToken),
             first_byte_in_us: since(Moment::FirstByteIn),
@@ -148,6 +151,7 @@ mod tests {
         let turn = timeline.stamp(Moment::SpeechEnd, at(3_000)).unwrap();
         let wanted = Turn {
             number: 1,
+            speech_end: Some(at(100)),
             decision_us: Some(250_000),
             first_token_us: Some(490_000),
             first_byte_in_us: Some(500_000),

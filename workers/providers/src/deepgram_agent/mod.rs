@@ -8,7 +8,10 @@ mod receive;
 mod setup;
 mod wire;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -25,6 +28,9 @@ const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 /// Without audio it wants a sign of life every eight seconds.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
+/// Echoes that are waited for at a time.
+const ECHOES: usize = 8;
+
 /// The name under which the time of the socket is priced.
 pub const BILLED_AS: &str = "deepgram-voice-agent";
 
@@ -40,6 +46,8 @@ pub struct DeepgramAgent {
     answers: u64,
     caller_turns: u64,
     caller_speaks: bool,
+    /// What we put into the caller's mouth: its echo is nothing the caller said.
+    injected: VecDeque<String>,
     last_sent: Option<Instant>,
     billed_until: Option<Instant>,
 }
@@ -73,6 +81,7 @@ impl DeepgramAgent {
             answers: 0,
             caller_turns: 0,
             caller_speaks: false,
+            injected: VecDeque::new(),
             last_sent: None,
             billed_until: None,
         }
@@ -132,6 +141,17 @@ impl DeepgramAgent {
 
 fn send(message: &Value, out: &mut dyn Output) {
     out.send(Link::MAIN, Outgoing::Text(message.to_string()));
+}
+
+impl DeepgramAgent {
+    /// Makes it answer something the caller did not say.
+    fn inject(&mut self, content: &str, out: &mut dyn Output) {
+        if self.injected.len() == ECHOES {
+            self.injected.pop_front();
+        }
+        self.injected.push_back(content.to_owned());
+        send(&json!({"type": "InjectUserMessage", "content": content}), out);
+    }
 }
 
 impl Adapter for DeepgramAgent {
@@ -199,14 +219,10 @@ impl Adapter for DeepgramAgent {
             Command::EndTurn => send(&json!({"type": "ForceEndTurn"}), out),
             // Both make it answer: it has no way to be told something without.
             Command::Respond { instructions } => {
-                let content = instructions.unwrap_or("It is your turn to speak.");
-                send(&json!({"type": "InjectUserMessage", "content": content}), out);
+                self.inject(instructions.unwrap_or("It is your turn to speak."), out);
             }
-            Command::Text(text) => send(&json!({"type": "InjectUserMessage", "content": text}), out),
-            Command::Digits(digits) => {
-                let content = crate::phrases::pressed(digits);
-                send(&json!({"type": "InjectUserMessage", "content": content}), out);
-            }
+            Command::Text(text) => self.inject(text, out),
+            Command::Digits(digits) => self.inject(&crate::phrases::pressed(digits), out),
             Command::Say(text) => {
                 send(
                     &json!({"type": "InjectAgentMessage", "message": text, "behavior": "queue"}),

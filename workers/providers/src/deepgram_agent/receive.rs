@@ -109,6 +109,10 @@ impl DeepgramAgent {
             .and_then(|all| all.into_iter().next())
             .map(|language| language.0);
         if &**role == "user" {
+            if let Some(echo) = self.injected.iter().position(|injected| *injected == *content.0) {
+                self.injected.remove(echo);
+                return;
+            }
             self.caller_stops(out);
             self.caller_turns += 1;
             let item = format!("caller-{}", self.caller_turns);

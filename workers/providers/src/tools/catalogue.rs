@@ -7,7 +7,7 @@ use url::Url;
 use crate::ToolSpec;
 
 /// What is to be done, out of arguments that fit the schema of their tool.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(tag = "tool", content = "arguments", rename_all = "snake_case")]
 pub enum Action {
     /// End the call after what is being said.
@@ -58,6 +58,35 @@ pub enum Action {
         /// The question.
         query: String,
     },
+    /// Stop recording, or go on with it.
+    SetRecording {
+        /// Whether to record.
+        on: bool,
+    },
+}
+
+impl Action {
+    /// The name of the tool.
+    #[must_use]
+    pub const fn tool(&self) -> &'static str {
+        match self {
+            Self::HangUp { .. } => "hang_up",
+            Self::TransferCall { .. } => "transfer_call",
+            Self::SendDtmf { .. } => "send_dtmf",
+            Self::ScheduleCallback { .. } => "schedule_callback",
+            Self::SetDisposition { .. } => "set_disposition",
+            Self::OptOut { .. } => "opt_out",
+            Self::LookUpKnowledge { .. } => "look_up_knowledge",
+            Self::SetRecording { .. } => "set_recording",
+        }
+    }
+}
+
+/// What callers say and whom they are handed to stays out of logs.
+impl std::fmt::Debug for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Action").field(&self.tool()).finish()
+    }
 }
 
 /// How a caller is handed over.
@@ -71,7 +100,7 @@ pub enum TransferMode {
 }
 
 /// To whom a caller is handed over.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum TransferTarget {
     /// Whoever in the queue is free.
@@ -84,6 +113,23 @@ pub enum TransferTarget {
         /// The name, as the instructions of the agent give it.
         name: String,
     },
+    /// A number of the operator's choice; no model can name one.
+    #[serde(skip)]
+    Number {
+        /// In E.164.
+        number: String,
+    },
+}
+
+/// Names and numbers stay out of logs.
+impl std::fmt::Debug for TransferTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Queue { .. } => "Queue",
+            Self::Person { .. } => "Person",
+            Self::Number { .. } => "Number",
+        })
+    }
 }
 
 /// What comes of a call.
@@ -181,6 +227,13 @@ pub fn built_in() -> Vec<ToolSpec> {
             "Looks something up in what the company knows. Use it rather than guess.",
             json!({"query": {"type": "string", "minLength": 1, "maxLength": 500}}),
             &["query"],
+        ),
+        tool(
+            "set_recording",
+            "Stops and continues the recording. Stop it before the person says or types the number of a card, \
+             and continue afterwards; stop it when the person does not want to be recorded.",
+            json!({"on": {"type": "boolean"}}),
+            &["on"],
         ),
     ]
 }

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// From one filler to the next: nobody listens to silence for longer than five seconds.
+const AGAIN: Duration = Duration::from_secs(4);
+
 /// How long a tool may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patience {
@@ -30,7 +33,7 @@ impl Patience {
 pub enum Due {
     /// Nothing until then.
     Later(Instant),
-    /// Say this. Said once, and never while somebody speaks.
+    /// Say this, now and again every four seconds, and never while somebody speaks.
     Filler(String),
     /// Give the tool up and this to the model.
     GiveUp(String),
@@ -41,17 +44,17 @@ pub enum Due {
 pub struct Running {
     patience: Patience,
     since: Instant,
-    filled: bool,
+    filler_at: Instant,
 }
 
 impl Running {
     /// It began at `now`.
     #[must_use]
-    pub const fn begin(patience: Patience, now: Instant) -> Self {
+    pub fn begin(patience: Patience, now: Instant) -> Self {
         Self {
+            filler_at: now + patience.filler_after,
             patience,
             since: now,
-            filled: false,
         }
     }
 
@@ -64,17 +67,16 @@ impl Running {
                 "details": "Tell the caller that it did not work, and offer something else."});
             return Due::GiveUp(error.to_string());
         }
-        let filler_at = self.since + self.patience.filler_after;
-        if self.filled || self.patience.filler.is_empty() || filler_at >= deadline {
+        if self.patience.filler.is_empty() || self.filler_at >= deadline {
             return Due::Later(deadline);
         }
-        if now < filler_at {
-            return Due::Later(filler_at);
+        if now < self.filler_at {
+            return Due::Later(self.filler_at);
         }
         if !quiet {
             return Due::Later(deadline.min(now + Duration::from_millis(200)));
         }
-        self.filled = true;
+        self.filler_at = now + AGAIN;
         Due::Filler(self.patience.filler.clone())
     }
 }
@@ -88,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_tool_is_bridged_once_and_a_hanging_one_given_up() {
+    fn a_slow_tool_is_bridged_now_and_again_and_a_hanging_one_given_up() {
         let start = Instant::now();
         let mut running = Running::begin(Patience::with_filler("One moment."), start);
         assert_eq!(running.due(true, start), Due::Later(start + ms(1_500)));
@@ -98,8 +100,9 @@ mod tests {
         );
         assert_eq!(
             running.due(true, start + ms(1_600)),
-            Due::Later(start + ms(10_000))
+            Due::Later(start + ms(5_500))
         );
+        assert!(matches!(running.due(true, start + ms(5_500)), Due::Filler(_)));
         let Due::GiveUp(answer) = running.due(true, start + ms(10_000)) else {
             panic!("it hangs for ever")
         };

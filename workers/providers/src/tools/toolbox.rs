@@ -206,6 +206,10 @@ mod tests {
         assert!(action("schedule_callback", json!({"at": "2026-11-24T15:00:00+01:00"})).is_ok());
         assert!(action("opt_out", json!({"wording": "Stop calling me."})).is_ok());
         assert!(action("look_up_knowledge", json!({"query": "opening hours"})).is_ok());
+        assert_eq!(
+            action("set_recording", json!({"on": false})),
+            Ok(Action::SetRecording { on: false })
+        );
     }
 
     #[test]

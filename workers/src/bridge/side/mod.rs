@@ -1,7 +1,9 @@
-//! Everything of a call but the provider's connection: what is known, and what follows from what is said.
+//! Everything of a call but the providers' sessions: what is known, and what follows from what is said.
 //!
-//! The provider's events come while its connection is busy telling them, so what is to be said to it is noted here and
+//! A provider's events come while its connection is busy telling them, so what is to be said to it is noted here and
 //! said afterwards.
+
+mod waiting;
 
 use std::{
     collections::VecDeque,
@@ -12,24 +14,30 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use voice_audio::{g711::Law, vad::LevelConfig};
 use voice_providers::{
-    AudioFormat, Connection, Ending as ProviderEnding, Event, FaultKind, Happening, Quantities, Ready,
-    Speaker,
+    Arguments, AudioFormat, Connection, Event, Happening, Provider, Speaker, Stage, Transcript,
+    price::Spending, survival::Silence,
 };
-use voice_schemas::events::call::Carrier;
+use voice_schemas::events::{call::Carrier, media::FarEnd};
 use voice_telephony::media::MediaFrame;
 use voice_turns::{
     Item, idle,
     interruption::{Act, Judge, Policy},
+    language,
     playout::Truth,
-    timeline::{Moment, Timeline},
+    timeline::Moment,
 };
 
+use self::waiting::NO_ANSWER;
 use super::{
-    convert::Path,
+    disclosure::{Disclosure, Verdict},
     ear::Ear,
+    far_end::Listener,
     leg::Leg,
     mouth::{Mouth, Spoken},
+    sessions::News,
+    story::Story,
     talk::Talk,
+    till::Till,
 };
 use crate::{error::Ending, facts::Fact, plan::Idle, record::Tape};
 
@@ -42,23 +50,43 @@ const MOST_KEYS: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) greeting: Option<String>,
+    pub(crate) disclosure: Option<String>,
     pub(crate) interruption: Policy,
     pub(crate) idle: Option<Idle>,
+    pub(crate) languages: Option<language::Policy>,
+    /// Whether it is of interest what picks up.
+    pub(crate) listens: bool,
 }
 
-/// What is to be said to the provider.
+/// What is to be done once the connection is not busy any more.
 #[derive(Debug)]
 pub(crate) enum Todo {
-    /// What the caller said before it was ready.
-    Ready,
-    /// The caller spoke over it.
+    /// The caller spoke over the agent.
     Interrupt { item: Option<Item>, heard_ms: u64 },
     /// Speak.
     Respond(Option<String>),
+    /// Say this, word for word.
+    Say(String),
+    /// Know this.
+    Instruct(String),
     /// The caller pressed keys.
     Digits(String),
-    /// There is no such tool.
-    RefuseTool { call: String, name: String },
+    /// A tool was asked for.
+    Tool {
+        call: String,
+        name: String,
+        arguments: Arguments,
+    },
+    /// The answer of a tool is no longer wanted.
+    Forget(String),
+    /// The call has cost so much that something follows.
+    Spending(Spending),
+    /// The caller speaks another language now.
+    Language(String),
+    /// This picked up.
+    PickedUp(FarEnd),
+    /// The machine that picked up listens from now on.
+    MachineListens,
 }
 
 /// The state of a call.
@@ -69,63 +97,96 @@ pub(crate) struct Side<S> {
     pub(crate) mouth: Mouth,
     pub(crate) tape: Option<Tape>,
     pub(crate) todo: VecDeque<Todo>,
-    pub(crate) facts: VecDeque<Fact>,
-    pub(crate) ending: Option<Ending>,
+    pub(in crate::bridge) story: Story,
+    pub(in crate::bridge) till: Till,
+    pub(in crate::bridge) talk: Talk,
+    pub(in crate::bridge) news: News,
     pub(crate) malformed: u64,
-    pub(crate) usage: Quantities,
+    /// Who speaks; there is a cheaper model.
+    pub(in crate::bridge) speaker: (Provider, bool),
+    /// The call is on its way out: nobody is asked anything any more.
+    pub(in crate::bridge) leaving: bool,
+    /// A machine listens to nobody yet: what the agent says is not passed on.
+    pub(in crate::bridge) hushed: bool,
+    /// Keys were told while the agent spoke: an answer to them is still to be asked for.
+    unasked: bool,
     format: AudioFormat,
     rules: Rules,
+    disclosure: Option<Disclosure>,
+    language: Option<language::Switch>,
     judge: Judge,
     /// What the caller was listening to when the agent was muted.
     cut: Option<Truth>,
     idle: Option<idle::Idle>,
-    timeline: Timeline,
-    talk: Talk,
+    silence: Silence,
+    /// When to ask a provider that may not have noticed the caller.
+    ask_at: Option<Instant>,
+    caller_since: Option<Instant>,
     keys: String,
     keys_until: Option<Instant>,
-    ready: bool,
+    /// The agent has opened the call.
+    opened: bool,
     /// The provider answers at the moment.
     answering: bool,
-    /// The last fault of the provider, for the ending.
-    fault: Option<FaultKind>,
+    /// An answer was asked for and is not complete.
+    owed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
     pub(crate) fn new(
         leg: Leg<S>,
-        carrier: Carrier,
-        law: Law,
+        (carrier, law): (Carrier, Law),
         tape: Option<Tape>,
         rules: Rules,
+        till: Till,
+        speaker: (Provider, bool),
         now: Instant,
     ) -> Self {
         let idle = rules.idle.as_ref().map(|idle| idle::Idle::new(idle.policy, now));
         Self {
             leg,
-            ear: Ear::new(carrier, law, LevelConfig::default()),
-            mouth: Mouth::new(Path::Same),
+            ear: Ear::new(
+                carrier,
+                law,
+                LevelConfig::default(),
+                rules.listens.then(|| Box::new(Listener::new(law))),
+            ),
+            mouth: Mouth::new(law),
             tape,
             todo: VecDeque::new(),
-            facts: VecDeque::new(),
-            ending: None,
+            story: Story::new(now),
+            till,
+            talk: Talk::new(now),
+            news: News::default(),
             malformed: 0,
-            usage: Quantities::default(),
+            speaker,
+            leaving: false,
+            hushed: false,
+            unasked: false,
             format: match law {
                 Law::Mu => AudioFormat::PCMU,
                 Law::A => AudioFormat::PCMA,
             },
+            disclosure: rules.disclosure.clone().map(Disclosure::new),
+            language: rules.languages.clone().map(language::Switch::new),
             judge: Judge::new(rules.interruption),
             cut: None,
             idle,
-            timeline: Timeline::default(),
-            talk: Talk::default(),
+            silence: Silence::new(NO_ANSWER),
+            ask_at: None,
+            caller_since: None,
             keys: String::new(),
             keys_until: None,
-            ready: false,
+            opened: false,
             answering: false,
-            fault: None,
+            owed: false,
             rules,
         }
+    }
+
+    /// Nobody speaks, and nothing is about to be said.
+    pub(in crate::bridge) fn quiet(&self, now: Instant) -> bool {
+        !self.answering && !self.judge.is_muted() && !self.ear.hears_somebody() && !self.mouth.audible(now)
     }
 
     /// A frame of the caller.
@@ -137,6 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
         now: Instant,
     ) {
         let heard = self.ear.frame(text, frame, provider, self.tape.as_mut());
+        self.judge_far_end();
         let Some(change) = heard.change else {
             return;
         };
@@ -148,17 +210,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
                 idle.silent(now);
             }
         }
-        if !change.speaking {
+        if change.speaking {
+            self.caller_since = Some(now);
+            self.talk.spoke(true, now);
+        } else {
             let end = now - Duration::from_millis(self.ear.hang_over_ms().into());
+            self.talk.spoke(false, end);
             self.stamp(Moment::SpeechEnd, end);
+            self.caller_stopped(end, now);
         }
         let acts = self.judge.local(change.speaking, audible, now);
         self.act(acts, now);
-    }
-
-    /// The provider is ready: it hears what was said meanwhile.
-    pub(crate) fn hear_early(&mut self, provider: &mut Connection) {
-        self.ear.hear_early(provider);
     }
 
     /// A mark came back.
@@ -168,7 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
             self.stamp(Moment::FirstMark, now);
         }
         if let Some(truth) = ended.and_then(|item| self.mouth.truth(item, now)) {
-            self.finish_item(truth, false);
+            self.finish_item(truth, false, now);
         }
         if !self.mouth.audible(now)
             && let Some(idle) = &mut self.idle
@@ -198,17 +260,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
         if !self.keys.is_empty() {
             self.todo.push_back(Todo::Digits(std::mem::take(&mut self.keys)));
             // A model that is told digits says nothing until it is asked.
-            if !self.answering {
+            if self.answering {
+                self.unasked = true;
+            } else {
                 self.todo.push_back(Todo::Respond(None));
             }
         }
     }
 
-    /// The provider says something. `happening` is where it came from, if it came from outside.
+    /// The provider that speaks says something. `happening` is where it came from, if it came from outside.
     pub(crate) fn provider_says(&mut self, event: Event<'_>, happening: Option<&Happening>, now: Instant) {
+        if self.news.take(&event) {
+            return;
+        }
         match event {
+            Event::Audio { .. } if self.hushed => self.noticed(),
             Event::Audio { item, payload } => {
                 let item = self.mouth.item(item);
+                self.noticed();
                 self.stamp(Moment::FirstByteIn, now);
                 let keep = || match happening {
                     Some(happening) => happening.keep(payload),
@@ -221,7 +290,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
                 };
                 let muted = self.judge.is_muted();
                 let to = (&mut self.leg, self.tape.as_mut(), now);
-                match self.mouth.speak(item, payload, keep, muted, to) {
+                let (spoken, samples) = self.mouth.speak(item, payload, keep, muted, to);
+                self.story.generated(samples);
+                match spoken {
                     Spoken::Sent => {
                         self.stamp(Moment::FirstByteOut, Instant::now());
                         if let Some(idle) = &mut self.idle {
@@ -237,6 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
                 self.mouth.done(item, self.judge.is_muted(), &mut self.leg, now);
             }
             Event::SpeechStarted { .. } => {
+                self.noticed();
                 if let Some(idle) = &mut self.idle {
                     idle.caller_active();
                 }
@@ -245,6 +317,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
             }
             Event::SpeechStopped { .. } => {
                 self.stamp(Moment::Decision, now);
+                // Who listens while speaking decides for themselves whether to answer.
+                if !self.speaker.0.capabilities().full_duplex {
+                    self.expect_answer(now);
+                }
                 let acts = self.judge.provider_stopped(now);
                 self.act(acts, now);
             }
@@ -254,71 +330,75 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
             }
             Event::ResponseStarted { .. } => {
                 self.answering = true;
+                self.owed = true;
                 self.stamp(Moment::Decision, now);
             }
-            Event::ResponseDone { .. } => self.answering = false,
-            Event::Transcript(transcript) => match transcript.speaker {
-                Speaker::Agent => {
-                    self.stamp(Moment::FirstToken, now);
-                    let item = self.mouth.item(transcript.item);
-                    self.talk.agent(item, &transcript);
+            Event::ResponseDone { .. } => {
+                (self.answering, self.owed) = (false, false);
+                // Silence is then an answer, too.
+                self.noticed();
+                if std::mem::take(&mut self.unasked) {
+                    self.todo.push_back(Todo::Respond(None));
                 }
-                Speaker::Caller => {
-                    let last = transcript.stage == voice_providers::Stage::Final;
-                    let utterance = self.talk.caller_said(&transcript);
-                    let language = self.talk.language();
-                    let acts = match &utterance {
-                        Some(_) => self.judge.text(&transcript.text, language, last),
-                        None => self.judge.text(self.talk.caller(), language, last),
-                    };
-                    self.act(acts, now);
-                    self.facts.extend(utterance.map(Fact::Utterance));
-                }
-            },
-            Event::ToolCall(call) => self.todo.push_back(Todo::RefuseTool {
-                call: call.id.to_owned(),
-                name: call.name.to_owned(),
-            }),
-            Event::Ready(ready) => self.provider_ready(&ready),
+            }
+            Event::Transcript(transcript) => self.transcript(&transcript, now),
+            Event::ToolCall(call) => {
+                self.noticed();
+                self.todo.push_back(Todo::Tool {
+                    call: call.id.to_owned(),
+                    name: call.name.to_owned(),
+                    arguments: call.arguments,
+                });
+            }
+            Event::ToolCancelled { id } => self.todo.push_back(Todo::Forget(id.to_owned())),
             other => self.last_words(&other),
         }
     }
 
-    /// What matters even when the call is over.
-    pub(crate) fn last_words(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Usage(usage) => self.usage.add_all(&usage.quantities),
-            Event::Failed(fault) => {
-                tracing::warn!(kind = fault.kind.as_str(), code = fault.code, class = ?fault.class, "provider fault");
-                self.fault = Some(fault.kind);
-            }
-            Event::Closed(ending) => {
-                let ending = match ending {
-                    ProviderEnding::Asked => Ending::Provider,
-                    ProviderEnding::Broken { kind, .. } => Ending::ProviderFailed(*kind),
-                };
-                self.ending.get_or_insert(ending);
-            }
-            _ => {}
+    fn transcript(&mut self, transcript: &Transcript<'_>, now: Instant) {
+        if transcript.speaker == Speaker::Agent {
+            self.stamp(Moment::FirstToken, now);
+            let item = self.mouth.item(transcript.item);
+            return self.talk.agent(item, transcript);
+        }
+        self.ask_at = None;
+        if let Some(listener) = &mut self.ear.listener {
+            listener.said(&transcript.text);
+        }
+        let last = transcript.stage == Stage::Final;
+        let utterance = self.talk.caller_said(transcript, now);
+        let language = self.talk.language();
+        let acts = match &utterance {
+            Some(_) => self.judge.text(&transcript.text, language, last),
+            None => self.judge.text(self.talk.caller(), language, last),
+        };
+        self.act(acts, now);
+        let changed = match (&mut self.language, &utterance, &transcript.language) {
+            (Some(switch), Some(_), Some(tag)) => switch.heard(tag).map(str::to_owned),
+            _ => None,
+        };
+        if let Some(language) = changed {
+            self.story.tell(Fact::LanguageChanged(language.clone()));
+            self.todo.push_back(Todo::Language(language));
+        }
+        if let Some(utterance) = utterance {
+            self.story.tell(Fact::Utterance(utterance));
         }
     }
 
-    fn provider_ready(&mut self, ready: &Ready<'_>) {
-        let up = Path::between(self.format, ready.input);
-        let down = Path::between(ready.output, self.format);
-        let (Some(up), Some(down)) = (up, down) else {
-            self.ending
-                .get_or_insert(Ending::ProviderFailed(FaultKind::FormatMismatch));
-            return;
-        };
-        self.ready = true;
-        self.mouth.set_path(down);
-        self.ear.set_path(up);
-        self.todo.push_back(Todo::Ready);
-        if let Some(greeting) = self.rules.greeting.take()
-            && !ready.resumed
-        {
-            self.todo.push_back(Todo::Respond(Some(greeting)));
+    /// What matters of any session, even when the call is over.
+    pub(crate) fn last_words(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Usage(usage) => {
+                let spending = self.till.used(usage, self.speaker.1);
+                if spending != Spending::Go {
+                    self.todo.push_back(Todo::Spending(spending));
+                }
+            }
+            Event::Failed(fault) => {
+                tracing::warn!(kind = fault.kind.as_str(), code = fault.code, class = ?fault.class, "provider fault");
+            }
+            _ => {}
         }
     }
 
@@ -334,7 +414,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
                 }
                 Act::Interrupt => {
                     self.mouth.drop_held();
-                    self.timeline.interrupted();
+                    self.story.interrupted();
                     let cut = self.cut.take();
                     self.todo.push_back(Todo::Interrupt {
                         item: cut.map(|truth| truth.item),
@@ -343,7 +423,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
                     // The item that was playing was heard in part, those behind it not at all.
                     for item in self.talk.open() {
                         if let Some(truth) = self.mouth.truth(item, now) {
-                            self.finish_item(truth, true);
+                            self.finish_item(truth, true, now);
                         }
                     }
                 }
@@ -351,24 +431,55 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
         }
     }
 
-    fn finish_item(&mut self, truth: Truth, interrupted: bool) {
-        let utterance = self.talk.finish(truth, interrupted);
-        self.facts.extend(utterance.map(Fact::Utterance));
+    fn finish_item(&mut self, truth: Truth, interrupted: bool, now: Instant) {
+        let Some(utterance) = self.talk.finish(truth, interrupted, now) else {
+            return;
+        };
+        self.opened |= truth.heard > 0;
+        let heard = self
+            .disclosure
+            .as_mut()
+            .map(|disclosure| disclosure.heard(&utterance.heard));
+        match heard {
+            Some(Verdict::Heard) => {
+                self.disclosure = None;
+                self.story.tell(Fact::Disclosed);
+            }
+            Some(Verdict::Again(instructions)) if !self.leaving => {
+                self.todo.push_back(Todo::Instruct(instructions));
+            }
+            Some(Verdict::GivenUp) => {
+                tracing::warn!("the model does not say what callers must be told");
+                self.disclosure = None;
+            }
+            Some(Verdict::Again(_)) | None => {}
+        }
+        self.story.tell(Fact::Utterance(utterance));
     }
 
     fn stamp(&mut self, moment: Moment, at: Instant) {
-        let turn = self.timeline.stamp(moment, at);
-        self.facts.extend(turn.map(Fact::Turn));
+        let played = self.mouth.played(at);
+        if self.story.stamp(moment, at, played) {
+            self.settle();
+        }
+    }
+
+    /// Tells what was used up since the last time.
+    pub(in crate::bridge) fn settle(&mut self) {
+        for usage in self.till.settle() {
+            self.story.tell(Fact::Usage(usage));
+        }
     }
 
     /// When [`woken`](Self::woken) wants to be called.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
-        let idle = self
-            .idle
-            .as_ref()
-            .filter(|_| self.ready)
-            .and_then(idle::Idle::wake_at);
-        [self.judge.wake_at(), idle, self.keys_until]
+        let idle = self.idle.as_ref().filter(|_| self.opened && !self.leaving);
+        let idle = idle.and_then(idle::Idle::wake_at);
+        let silence = self
+            .silence
+            .gives_up_at()
+            .filter(|_| !self.leaving && !self.hushed);
+        [self.judge.wake_at(), idle, self.keys_until, self.ask_at, silence]
             .into_iter()
             .flatten()
             .min()
@@ -381,12 +492,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
         if self.keys_until.is_some_and(|until| until <= now) {
             self.tell_keys();
         }
-        let due = self
-            .idle
-            .as_mut()
-            .filter(|_| self.ready)
-            .and_then(|idle| idle.woken(now));
-        match due {
+        if self.ask_at.take_if(|at| *at <= now).is_some() && !self.answering {
+            self.todo.push_back(Todo::Respond(None));
+        }
+        let idle = self.idle.as_mut().filter(|_| self.opened && !self.leaving);
+        match idle.and_then(|idle| idle.woken(now)) {
             Some(idle::Act::Prompt(_)) => {
                 let instructions = self.rules.idle.as_ref().map(|idle| idle.instructions.clone());
                 self.todo.push_back(Todo::Respond(instructions));
@@ -402,10 +512,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
         for item in self.talk.open() {
             if let Some(truth) = self.mouth.truth(item, now) {
                 let unheard = truth.heard < truth.generated;
-                self.finish_item(truth, unheard);
+                self.finish_item(truth, unheard, now);
             }
         }
-        let turn = self.timeline.finish();
-        self.facts.extend(turn.map(Fact::Turn));
+        self.story.finish(self.mouth.played(now));
     }
 }
