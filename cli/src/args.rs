@@ -28,6 +28,8 @@ pub enum Command {
     Ingest,
     /// Run campaigns: pace them, judge every dial, ask the carriers, handle answers.
     Dialer,
+    /// Run calls with AI agents: carriers' audio to AI providers and back.
+    Media,
     /// Run Kafka to ClickHouse, the roll-ups and the call watchdog.
     Analytics,
     /// Run schedules and report jobs, and the outbox relay.
@@ -51,6 +53,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         action: ContactsAction,
+    },
+    /// Show what was recorded, or make a file to listen to.
+    Recordings {
+        /// What to do.
+        #[command(subcommand)]
+        action: RecordingsAction,
     },
     /// Say everything that is wrong: settings, stores, schema, topics.
     Check,
@@ -142,6 +150,28 @@ pub enum DeadLettersAction {
     List(Selection),
     /// Process them again: records go to their topic, requests through ingest.
     Replay(Selection),
+}
+
+/// What to do with recordings.
+#[derive(Debug, Subcommand)]
+pub enum RecordingsAction {
+    /// Show those of a tenant, the oldest first.
+    List {
+        /// The tenant's short name or id.
+        #[arg(long)]
+        tenant: String,
+    },
+    /// Open one and write it as a WAV file: the caller left, the agent right.
+    Fetch {
+        /// The call: `call_…` or its UUID.
+        call: voice_schemas::CallId,
+        /// The tenant's short name or id.
+        #[arg(long)]
+        tenant: String,
+        /// Where to write it.
+        #[arg(long)]
+        out: PathBuf,
+    },
 }
 
 /// What to do with contacts.

@@ -39,15 +39,20 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     // These bring their own settings, or exist to judge them.
     match command {
         Command::Check => return commands::check::run().await,
-        Command::Demo(demo) => return commands::demo::run(Settings::load()?, demo).await,
-        Command::Bench { bench } => return commands::bench::run(Settings::load()?, bench).await,
+        Command::Demo(demo) => return Box::pin(commands::demo::run(Settings::load()?, demo)).await,
+        Command::Bench { bench } => return Box::pin(commands::bench::run(Settings::load()?, bench)).await,
         _ => {}
     }
     let settings = Settings::load()?;
     let mut faults = settings.faults();
     if matches!(
         command,
-        Command::All | Command::Ingest | Command::Dialer | Command::Analytics | Command::Scheduler
+        Command::All
+            | Command::Ingest
+            | Command::Dialer
+            | Command::Media
+            | Command::Analytics
+            | Command::Scheduler
     ) {
         faults.extend(settings.key_faults());
     }
@@ -58,12 +63,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::All => roles::run(settings, &roles::Role::ALL).await,
         Command::Ingest => roles::run(settings, &[roles::Role::Ingest]).await,
         Command::Dialer => roles::run(settings, &[roles::Role::Dialer]).await,
+        Command::Media => roles::run(settings, &[roles::Role::Media]).await,
         Command::Analytics => roles::run(settings, &[roles::Role::Analytics]).await,
         Command::Scheduler => roles::run(settings, &[roles::Role::Scheduler]).await,
         Command::Migrate => commands::migrate::run(&settings).await,
         Command::Topics { action } => commands::topics::run(&settings, action).await,
         Command::Campaign { action } => commands::campaign::run(&settings, action).await,
         Command::Contacts { action } => commands::contacts::run(&settings, action).await,
+        Command::Recordings { action } => commands::recordings::run(&settings, action).await,
         Command::Audit { json } => commands::audit::run(&settings, json).await,
         Command::DeadLetters { action } => commands::dead_letters::run(&settings, action).await,
         Command::Check | Command::Demo(_) | Command::Bench { .. } => Ok(ExitCode::SUCCESS),

@@ -1,6 +1,6 @@
 //! Starting any set of roles in one process.
 
-use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -16,11 +16,12 @@ use voice_postgres::{
 };
 use voice_schemas::{TenantId, events::call::Carrier};
 use voice_telemetry::{BuildInfo, Metrics};
-use voice_telephony::{CarrierClient, telnyx, twilio};
+use voice_telephony::{CarrierClient, media::StreamUrls, telnyx, twilio};
 
 use crate::settings::Settings;
 
 mod dialling;
+mod media;
 mod outbox;
 mod watermark;
 
@@ -34,6 +35,8 @@ pub enum Role {
     Ingest,
     /// Campaigns.
     Dialer,
+    /// Calls with AI agents.
+    Media,
     /// Kafka to ClickHouse and what follows.
     Analytics,
     /// Reports, and the outbox relay.
@@ -42,7 +45,13 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Ingest, Self::Dialer, Self::Analytics, Self::Scheduler];
+    pub const ALL: [Self; 5] = [
+        Self::Ingest,
+        Self::Dialer,
+        Self::Media,
+        Self::Analytics,
+        Self::Scheduler,
+    ];
 }
 
 /// Runs `roles` until a signal, or until one of their tasks dies.
@@ -61,6 +70,8 @@ pub struct Started {
     pub lifecycle: Lifecycle,
     /// Where ingest listens, if it was started.
     pub ingest: Option<Url>,
+    /// Where media workers listen, if they were started.
+    pub media: Option<SocketAddr>,
     /// The scheduler, if it was started.
     pub scheduler: Option<voice_scheduler::App>,
     /// What ingest and analytics write with.
@@ -112,10 +123,33 @@ pub async fn start(settings: Settings, roles: &[Role]) -> anyhow::Result<Started
     let mut started = Started {
         lifecycle: lifecycle.clone(),
         ingest: None,
+        media: None,
         scheduler: None,
         producer: producer.clone(),
         clock: clock.clone(),
     };
+    let accounts = dialling::Accounts {
+        database: worker.clone(),
+        sealer: Arc::clone(&sealer),
+        public_base_url: settings.ingest.public_base_url.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        lines: Arc::default(),
+        clients: Arc::default(),
+    };
+    let (lines, clients) = (Arc::clone(&accounts.lines), Arc::clone(&accounts.clients));
+    if roles
+        .iter()
+        .any(|role| matches!(role, Role::Dialer | Role::Media))
+    {
+        let mut versions = HashMap::new();
+        accounts.load(&mut versions).await?;
+        lifecycle.spawn(
+            "carrier accounts",
+            TaskPolicy::background(Duration::from_secs(2)),
+            |stop| accounts.watch(versions, stop),
+        );
+    }
     for role in roles {
         match role {
             Role::Ingest => {
@@ -135,22 +169,13 @@ pub async fn start(settings: Settings, roles: &[Role]) -> anyhow::Result<Started
                 voice_ingest::App::build(settings.ingest.clone(), deps)?.spawn(&lifecycle, listener);
             }
             Role::Dialer => {
-                let accounts = dialling::Accounts {
-                    database: worker.clone(),
-                    sealer: Arc::clone(&sealer),
-                    public_base_url: settings.ingest.public_base_url.clone(),
-                    clock: clock.clone(),
-                    metrics: metrics.clone(),
-                    lines: Arc::default(),
-                };
-                let mut versions = HashMap::new();
-                accounts.load(&mut versions).await?;
                 let deps = voice_dialer::Dependencies {
                     kafka: settings.kafka.clone(),
                     database: worker.clone(),
                     producer: producer.clone(),
-                    lines: Arc::clone(&accounts.lines),
+                    lines: Arc::clone(&lines),
                     context: Arc::clone(&context),
+                    streams: streams(&settings)?,
                     gate: Arc::new(voice_dialer::law::Law::embedded()?),
                     clock: clock.clone(),
                     metrics: metrics.clone(),
@@ -164,11 +189,16 @@ pub async fn start(settings: Settings, roles: &[Role]) -> anyhow::Result<Started
                     app.serve_api(&lifecycle, listener);
                 }
                 app.start(&lifecycle);
-                lifecycle.spawn(
-                    "carrier accounts",
-                    TaskPolicy::background(Duration::from_secs(2)),
-                    |stop| accounts.watch(versions, stop),
-                );
+            }
+            Role::Media => {
+                let given = media::Given {
+                    database: worker.clone(),
+                    clients: Arc::clone(&clients),
+                    producer: producer.clone(),
+                    clock: clock.clone(),
+                    metrics: metrics.clone(),
+                };
+                started.media = Some(media::start(&settings, &lifecycle, given).await?);
             }
             Role::Analytics => {
                 let deps = voice_analytics::Dependencies {
@@ -207,10 +237,21 @@ pub async fn start(settings: Settings, roles: &[Role]) -> anyhow::Result<Started
     Ok(started)
 }
 
+/// Where calls are told to talk to AI agents.
+fn streams(settings: &Settings) -> anyhow::Result<StreamUrls> {
+    let tokens = settings.secrets.stream_tokens().map_err(anyhow::Error::msg)?;
+    let base = settings
+        .media
+        .public_address()
+        .context("media.public_url is not an address")?;
+    Ok(StreamUrls::new(&base, Arc::new(tokens)))
+}
+
 fn name(roles: &[Role]) -> &'static str {
     match roles.first() {
         Some(Role::Ingest) => "ingest",
         Some(Role::Dialer) => "dialer",
+        Some(Role::Media) => "media",
         Some(Role::Analytics) => "analytics",
         Some(Role::Scheduler) => "scheduler",
         None => "none",

@@ -10,7 +10,10 @@ use figment::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use voice_postgres::sealed::{MasterKey, Sealer};
-use voice_telephony::{ContextKey, ContextKeys};
+use voice_telephony::{
+    ContextKey, ContextKeys,
+    media::{StreamKey, StreamTokens},
+};
 
 const DEFAULTS: &str = include_str!("../voice.default.toml");
 
@@ -39,6 +42,8 @@ pub struct Settings {
     pub scheduler: voice_scheduler::Config,
     /// Campaigns.
     pub dialer: voice_dialer::Config,
+    /// Calls with AI agents.
+    pub media: voice_workers::Config,
 }
 
 /// Health, readiness, metrics.
@@ -62,6 +67,11 @@ pub struct SecretsConfig {
     /// Still accepted after a rotation.
     #[serde(default)]
     pub context_key_previous: Option<SecretString>,
+    /// Signs the tokens that open media streams.
+    pub stream_key: SecretString,
+    /// Still accepted after a rotation.
+    #[serde(default)]
+    pub stream_key_previous: Option<SecretString>,
 }
 
 /// The store of files.
@@ -103,22 +113,35 @@ impl SecretsConfig {
     /// # Errors
     /// When a key is not 32 bytes in base64.
     pub fn context_keys(&self) -> Result<ContextKeys, String> {
-        let key = |name: &str, text: &SecretString| {
-            BASE64
-                .decode(text.expose_secret())
-                .ok()
-                .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-                .map(ContextKey::new)
-                .ok_or_else(|| {
-                    format!("secrets.{name} must be 32 bytes in base64: `openssl rand -base64 32`")
-                })
-        };
-        let current = key("context_key", &self.context_key)?;
+        let current = ContextKey::new(bits("context_key", &self.context_key)?);
         Ok(match &self.context_key_previous {
-            Some(previous) => ContextKeys::rotating(current, key("context_key_previous", previous)?),
+            Some(previous) => {
+                ContextKeys::rotating(current, ContextKey::new(bits("context_key_previous", previous)?))
+            }
             None => ContextKeys::new(current),
         })
     }
+
+    /// What issues and opens the tokens of media streams.
+    ///
+    /// # Errors
+    /// When a key is not 32 bytes in base64.
+    pub fn stream_tokens(&self) -> Result<StreamTokens, String> {
+        let current = StreamKey::new(bits("stream_key", &self.stream_key)?);
+        let previous = match &self.stream_key_previous {
+            Some(previous) => Some(StreamKey::new(bits("stream_key_previous", previous)?)),
+            None => None,
+        };
+        Ok(StreamTokens::new(current, previous))
+    }
+}
+
+fn bits(name: &str, text: &SecretString) -> Result<[u8; 32], String> {
+    BASE64
+        .decode(text.expose_secret())
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| format!("secrets.{name} must be 32 bytes in base64: `openssl rand -base64 32`"))
 }
 
 impl Settings {
@@ -166,6 +189,7 @@ impl Settings {
         let analytics = section(sources, "analytics", &mut faults);
         let scheduler = section(sources, "scheduler", &mut faults);
         let dialer = section(sources, "dialer", &mut faults);
+        let media = section(sources, "media", &mut faults);
         let whole = || {
             Some(Self {
                 telemetry: telemetry?,
@@ -179,6 +203,7 @@ impl Settings {
                 analytics: analytics?,
                 scheduler: scheduler?,
                 dialer: dialer?,
+                media: media?,
             })
         };
         whole().ok_or(Faults(faults))
@@ -192,16 +217,21 @@ impl Settings {
         faults.extend(self.ingest.faults());
         faults.extend(self.analytics.faults(&self.clickhouse));
         faults.extend(self.dialer.faults());
+        faults.extend(self.media.faults());
         faults
     }
 
     /// What is wrong with the keys. Roles need them; most operator commands do not.
     #[must_use]
     pub fn key_faults(&self) -> Vec<String> {
-        [self.secrets.sealer().err(), self.secrets.context_keys().err()]
-            .into_iter()
-            .flatten()
-            .collect()
+        [
+            self.secrets.sealer().err(),
+            self.secrets.context_keys().err(),
+            self.secrets.stream_tokens().err(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 
@@ -224,18 +254,19 @@ mod tests {
         let settings = Settings::read(&Figment::from(Toml::string(DEFAULTS))).unwrap();
         assert_eq!(settings.faults(), Vec::<String>::new());
         // Keys are the one thing that has no default.
-        assert_eq!(settings.key_faults().len(), 2);
+        assert_eq!(settings.key_faults().len(), 3);
     }
 
     #[test]
     fn every_fault_is_named_at_once() {
-        let wrong = "[kafka]\nbrokers = 7\n[clickhouse]\nlinger = 1\n[ops]\nlisten = 'here'\n";
+        let wrong =
+            "[kafka]\nbrokers = 7\n[clickhouse]\nlinger = 1\n[ops]\nlisten = 'here'\n[media]\nlines = 1\n";
         let Err(Faults(faults)) =
             Settings::read(&Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(wrong)))
         else {
             panic!("accepted");
         };
-        for section in ["kafka", "clickhouse", "ops"] {
+        for section in ["kafka", "clickhouse", "ops", "media"] {
             assert!(
                 faults.iter().any(|fault| fault.starts_with(section)),
                 "{section} is missing in {faults:?}"

@@ -22,6 +22,7 @@ fn a_bad_configuration_exits_64_and_names_every_fault_before_a_port_opens() {
         ("VOICE_CLICKHOUSE__DATABASE", "drop table;"),
         ("VOICE_INGEST__PUBLIC_BASE_URL", "ftp://here"),
         ("VOICE_ANALYTICS__SINK__MAX_ROWS", "0"),
+        ("VOICE_MEDIA__MAX_LAG_MS", "0"),
     ];
     let output = voice(&["all"], &wrong);
     assert_eq!(output.status.code(), Some(64));
@@ -33,6 +34,8 @@ fn a_bad_configuration_exits_64_and_names_every_fault_before_a_port_opens() {
         "analytics.sink.max_rows",
         "secrets.master_keys",
         "secrets.context_key",
+        "secrets.stream_key",
+        "media.max_lag_ms",
     ] {
         assert!(said.contains(fault), "{fault} is not named in:\n{said}");
     }
@@ -67,6 +70,7 @@ fn check_says_what_is_missing_and_migrate_and_topics_apply_mend_it() {
         ("VOICE_CLICKHOUSE__DATABASE", unique.as_str()),
         ("VOICE_SECRETS__MASTER_KEYS", master.as_str()),
         ("VOICE_SECRETS__CONTEXT_KEY", key),
+        ("VOICE_SECRETS__STREAM_KEY", key),
     ];
     let before = voice(&["check"], &environment);
     let said = text(&before.stdout);

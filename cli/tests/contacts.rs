@@ -169,6 +169,108 @@ async fn what_cannot_be_imported_is_refused_with_the_reason() {
     }
 }
 
+/// A register is loaded, replaced by a newer one and never by an older or a broken one; nothing of it is shown.
+#[tokio::test]
+async fn a_register_is_loaded_whole_and_what_is_none_changes_nothing() {
+    let place = Place::create().await;
+    place.write(
+        "dnc.txt",
+        "\u{feff}+1 415 555 0100\r\n\r\n(415) 555-0101\r\nnobody\r\n4155550102\r\n4155550102\r\n",
+    );
+    place.write("newer.txt", "4155550103\n");
+    place.write("people.txt", "Jan\nEva\n4155550104\n");
+    place.write("empty.txt", "\n");
+    place.write(
+        "looked.txt",
+        "4155550100,no\n4155550101, YES\n4155550102,maybe\n4155550103\n,yes\n4155550105,no\n4155550106,no\n",
+    );
+    std::fs::write(
+        place.folder.path().join("old.txt"),
+        b"4155550100\nP\xf8\xedklad\n4155550101\n",
+    )
+    .unwrap();
+    let in_use = || async {
+        let worker = place.server.connect(Role::Worker).await;
+        let tenant = tenants::all(&worker).await.unwrap()[0].id;
+        let mut tx = worker.tenant(tenant).await.unwrap();
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(
+            "SELECT covers, state, entries FROM app.registry_scrubs ORDER BY covers, taken_at",
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .unwrap();
+        rows.into_iter()
+            .map(|(covers, state, entries)| format!("{covers} {state} {entries}"))
+            .collect::<Vec<_>>()
+    };
+    let load = |file: &'static str, taken: &'static str, more: &[&'static str]| {
+        let arguments = [
+            &[
+                "register", file, "--list", "us-dnc", "--taken", taken, "--region", "US",
+            ],
+            more,
+        ];
+        place.run(&arguments.concat())
+    };
+
+    // Three numbers, one of them twice; one line is none.
+    let (output, said) = load("dnc.txt", "2026-01-02T00:00:00Z", &[]);
+    assert!(!output.status.success(), "a line was not understood: {said}");
+    assert!(
+        said.contains("3 numbers were loaded, 1 lines were not understood")
+            && said.contains("line 4: phone_not_a_number"),
+        "{said}"
+    );
+    assert!(!said.contains("415") && !said.contains("nobody"), "{said}");
+    assert_eq!(in_use().await, ["register current 3"]);
+
+    // What is no register, an older one, and one with letters of another encoding.
+    for (file, taken, reason) in [
+        (
+            "people.txt",
+            "2026-01-03T00:00:00Z",
+            "most lines were not understood",
+        ),
+        ("empty.txt", "2026-01-03T00:00:00Z", "no line holds a number"),
+        ("newer.txt", "2026-01-01T00:00:00Z", "a newer register is in use"),
+        ("old.txt", "2026-01-01T00:00:00Z", "a newer register is in use"),
+        ("gone.txt", "2026-01-03T00:00:00Z", "gone.txt"),
+        ("newer.txt", "2099-01-01T00:00:00Z", "in the future"),
+        ("newer.txt", "yesterday", "--taken"),
+    ] {
+        let (output, said) = load(file, taken, &[]);
+        assert!(!output.status.success(), "{file}: {said}");
+        assert!(said.contains(reason), "{reason} is not in:\n{said}");
+        assert_eq!(in_use().await, ["register current 3"], "{file}");
+    }
+    let wrong = [
+        "register",
+        "newer.txt",
+        "--list",
+        "us_dnc",
+        "--taken",
+        "2026-01-03T00:00:00Z",
+    ];
+    let (output, said) = place.run(&wrong);
+    assert!(!output.status.success());
+    assert!(
+        said.contains("no rule asks for a register `us_dnc`") && said.contains("gb-tps"),
+        "{said}"
+    );
+
+    // A newer one takes its place; the answers of a look-up stand beside it.
+    let (output, said) = load("newer.txt", "2026-01-03T00:00:00Z", &[]);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(in_use().await, ["register current 1"]);
+    let (output, said) = load("looked.txt", "2026-01-03T00:00:00Z", &["--looked-up"]);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains("4 numbers were loaded, 3 lines were not understood"),
+        "{said}"
+    );
+    assert_eq!(in_use().await, ["numbers current 4", "register current 1"]);
+}
+
 #[tokio::test]
 async fn a_command_that_was_killed_goes_on_when_it_is_given_again() {
     let place = Place::create().await;

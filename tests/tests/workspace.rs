@@ -20,16 +20,16 @@ const LAYERS: [&[&str]; 6] = [
         "voice-resilience",
         "voice-telemetry",
     ],
-    &["voice-telephony"],
+    &["voice-telephony", "voice-audio"],
     // What belongs to one service and is a crate of its own only because it is large.
     &[
         "voice-reports",
         "voice-contacts",
         "voice-compliance",
         "voice-pacing",
-        "voice-audio",
         "voice-turns",
         "voice-providers",
+        "voice-recordings",
         "voice-simulator-providers",
     ],
     &[
@@ -56,10 +56,13 @@ const NAMED_ONCE: [(&str, &[&str]); 4] = [
     (
         "sqlx",
         &[
+            // Its tests look at what a command left.
+            "voice",
             "voice-contacts",
             "voice-dialer",
             "voice-postgres",
             "voice-scheduler",
+            "voice-workers",
         ],
     ),
     ("apalis-postgres", &["voice-scheduler"]),

@@ -9,6 +9,7 @@ pub mod contacts;
 pub mod dead_letters;
 pub mod demo;
 pub mod migrate;
+pub mod recordings;
 pub mod registers;
 pub mod topics;
 

@@ -1,4 +1,4 @@
-//! The dialer's ways to the carriers: one per account, kept fresh while accounts change.
+//! The ways to the carriers: one per account, kept fresh while accounts change.
 
 use std::{
     collections::HashMap,
@@ -20,10 +20,14 @@ use voice_resilience::{BREAKER, CircuitBreaker, Dependency};
 use voice_schemas::{ProviderAccountId, events::call::Carrier};
 use voice_telemetry::Metrics;
 use voice_telephony::HookUrls;
+use voice_workers::deeds;
 
 use super::client;
 
 const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// What media workers reach carriers with.
+pub type Clients = Arc<RwLock<Arc<deeds::Clients>>>;
 
 /// Accounts calls can be placed through.
 pub struct Accounts {
@@ -32,7 +36,10 @@ pub struct Accounts {
     pub public_base_url: String,
     pub clock: SharedClock,
     pub metrics: Metrics,
+    /// For the dialer.
     pub lines: Arc<RwLock<Arc<Lines>>>,
+    /// The same clients, for media workers.
+    pub clients: Clients,
 }
 
 impl Accounts {
@@ -51,6 +58,11 @@ impl Accounts {
             };
             lines.insert(key, line);
         }
+        let clients = lines
+            .iter()
+            .map(|(key, line)| (*key, Arc::clone(&line.client)))
+            .collect();
+        *self.clients.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(clients);
         *self.lines.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(lines);
         Ok(())
     }

@@ -17,6 +17,7 @@ use super::{
     population::{Fate, Population, key_of},
     post::{Delivery, Post, Reply},
     script::{Seat, Step},
+    stream::Streams,
     truth::{CallTruth, Truth},
 };
 use crate::{Account, Faults, plan::End};
@@ -94,6 +95,9 @@ impl Board {
                 timed: 0,
                 post: Post::new(options.faults, options.seed, options.retries),
                 questions: VecDeque::new(),
+                streamed: options.streams == Streams::Opened,
+                streams: VecDeque::new(),
+                streaming: HashMap::new(),
                 rooms: HashMap::new(),
                 fates: HashMap::new(),
                 everybody: None,
@@ -157,6 +161,7 @@ impl Board {
             first_heard: None,
             heard_message: false,
             verdict: None,
+            stream: None,
             out: Outgoing::default(),
             order,
         };
@@ -380,7 +385,7 @@ impl Board {
 
     /// No call lives and no webhook waits.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.desk.truth.alive == 0 && self.desk.post.open == 0
+        self.desk.truth.alive == 0 && self.desk.post.open == 0 && self.desk.streaming.is_empty()
     }
 
     pub(crate) fn set_fate(&mut self, number: &str, fate: Option<Fate>) {
@@ -567,5 +572,6 @@ fn pick_up(desk: &mut Desk, line: &mut Line, key: u64, at: DateTime<Utc>) {
     }
 }
 
+mod streams;
 #[cfg(test)]
 mod tests;

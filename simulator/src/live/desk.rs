@@ -6,6 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 use voice_schemas::events::call::{AgentKind, CallOutcome, Carrier, HangupBy};
 
@@ -14,9 +15,10 @@ use super::{
     limits::Lane,
     line::{Doing, Line, Phase},
     outage::Outage,
-    population::{Callee, Fate, Population},
+    population::{Callee, Fate, Population, of_try},
     post::{self, Post},
     script::{Seat, Sound, Step},
+    stream::{self, caller::Caller, wire::Names},
     telling::{self, Tale},
     truth::Truth,
 };
@@ -29,6 +31,8 @@ use crate::{
 const PER_CHARACTER_MS: i64 = 65;
 /// An agent's telephone picks up by itself.
 const AGENT_RING_MS: i64 = 200;
+/// What callees say is drawn from other bits than who they are.
+const STREAMS: u64 = 0x7374_7265_616d;
 const FOR_EVER_MS: i64 = 86_400_000;
 
 /// What a timer is for.
@@ -117,6 +121,12 @@ pub(crate) struct Desk {
     pub(crate) timed: u64,
     pub(crate) post: Post,
     pub(crate) questions: VecDeque<Question>,
+    /// Calls that are told to stream open a socket.
+    pub(crate) streamed: bool,
+    /// Streams to be opened.
+    pub(crate) streams: VecDeque<stream::Order>,
+    /// Those under way, by call and what it did: one whose sender is gone has to end.
+    pub(crate) streaming: HashMap<(u64, u32), Option<oneshot::Sender<()>>>,
     pub(crate) rooms: HashMap<(usize, String), Room>,
     pub(crate) fates: HashMap<u64, Fate>,
     pub(crate) everybody: Option<Fate>,
@@ -183,6 +193,10 @@ impl Desk {
     pub(crate) fn break_off(&mut self, line: &mut Line, key: u64, at: DateTime<Utc>) {
         if line.doing == Doing::Talking(AgentKind::Ai) {
             self.tell(line, key, &Tale::StreamStopped, at);
+            if let Some(stream) = self.streaming.get_mut(&(key, line.turn)) {
+                // The call does something else from now on.
+                *stream = None;
+            }
         }
         self.turn(line);
     }
@@ -203,7 +217,7 @@ impl Desk {
         self.at(until, key, Tick::Impatient(line.spoken));
     }
 
-    fn hears(line: &mut Line, at: DateTime<Utc>) {
+    pub(crate) fn hears(line: &mut Line, at: DateTime<Utc>) {
         line.spoken += 1;
         line.silent_since = None;
         line.first_heard.get_or_insert(at);
@@ -245,9 +259,13 @@ impl Desk {
                 (line.action, line.keys, line.reports) = (action, keys, reports);
                 self.gather(line, key, &sounds, seconds, at);
             }
-            Step::Stream => {
+            Step::Stream { url, parameters } => {
                 self.tell(line, key, &Tale::StreamStarted, at);
-                self.talk(line, key, AgentKind::Ai, at);
+                if self.streamed {
+                    self.open_stream(line, key, url, parameters, at);
+                } else {
+                    self.talk(line, key, AgentKind::Ai, at);
+                }
             }
             Step::Room(seat) => self.join(line, key, seat, at),
             Step::Record { seconds } => {
@@ -320,6 +338,44 @@ impl Desk {
             url,
             form,
             pressed: digit.is_some() && !line.agent,
+        });
+    }
+
+    /// Somebody will be heard when the platform has let the stream in and says something.
+    fn open_stream(
+        &mut self,
+        line: &mut Line,
+        key: u64,
+        url: String,
+        parameters: Vec<(String, String)>,
+        at: DateTime<Utc>,
+    ) {
+        line.connected.get_or_insert((at, AgentKind::Ai));
+        let callee = line.callee;
+        let ms = if callee.fate.is_person() {
+            callee.ai_talk_ms
+        } else {
+            callee.greeting_ms + callee.recording_ms
+        };
+        self.busy_for(line, key, Doing::Talking(AgentKind::Ai), ms, at);
+        self.silence(line, key, at);
+        let (sender, over) = oneshot::channel();
+        self.streaming.insert((key, line.turn), Some(sender));
+        self.streams.push_back(stream::Order {
+            line: key,
+            turn: line.turn,
+            url,
+            names: Names {
+                carrier: line.carrier,
+                account: self.accounts.get(line.order.account).cloned().unwrap_or_default(),
+                call: line.id.clone(),
+                session: line.session,
+                client_state: line.order.client_state.clone(),
+                parameters,
+                stream: Names::stream(line.carrier),
+            },
+            caller: Caller::new(&callee, of_try(self.seed ^ STREAMS, line.number, line.ordinal)),
+            over,
         });
     }
 

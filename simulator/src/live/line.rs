@@ -9,6 +9,7 @@ use voice_schemas::events::call::{AgentKind, CallOutcome, Carrier};
 use super::{
     population::Callee,
     script::{Seat, Step},
+    stream::StreamTruth,
     truth::CallTruth,
 };
 use crate::plan::{End, Verdict};
@@ -158,6 +159,8 @@ pub(crate) struct Line {
     pub(crate) first_heard: Option<DateTime<Utc>>,
     pub(crate) heard_message: bool,
     pub(crate) verdict: Option<Verdict>,
+    /// How its last stream went, once it is over.
+    pub(crate) stream: Option<StreamTruth>,
     pub(crate) out: Outgoing,
 }
 
@@ -217,6 +220,7 @@ impl Line {
             connected: self.connected,
             heard_message: self.heard_message,
             verdict: self.verdict,
+            stream: self.stream,
             outcome: self.ended.map(|(_, end)| end.outcome),
             ended_at: self.ended.map(|(at, _)| at),
             facts: self.out.facts,

@@ -19,6 +19,7 @@ mod outage;
 mod population;
 mod post;
 mod script;
+mod stream;
 mod telling;
 mod truth;
 
@@ -29,7 +30,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinSet};
 use url::Url;
 use uuid::Uuid;
 use voice_lifecycle::SharedClock;
@@ -50,6 +51,7 @@ pub use self::{
     limits::Limits,
     outage::{Outage, Trouble},
     population::{Detector, Fate, Population},
+    stream::{StreamTruth, Streams},
     truth::{CallTruth, Truth},
 };
 use crate::{
@@ -78,6 +80,8 @@ pub struct LiveOptions {
     /// An agent with a telephone of their own sits in every room, and talks to whoever is put into it. Else a
     /// customer waits until a leg of an agent comes.
     pub people_in_rooms: bool,
+    /// Whether calls that are told to stream their audio do.
+    pub streams: Streams,
     /// Requests under way at once, at most.
     pub concurrency: usize,
     /// How long to wait for a response.
@@ -97,6 +101,7 @@ impl Default for LiveOptions {
             retries: Retries::default(),
             target: None,
             people_in_rooms: true,
+            streams: Streams::default(),
             concurrency: 256,
             timeout: Duration::from_secs(15),
             remember: 100_000,
@@ -266,11 +271,17 @@ impl Live {
     pub async fn run(self, http: reqwest::Client, stop: impl Future<Output = ()>) {
         let mut under_way: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
         let mut stop = std::pin::pin!(stop);
+        // Each in a task of its own: fifty frames a second are not to wake this one.
+        let mut streams = JoinSet::new();
         loop {
+            while streams.try_join_next().is_some() {}
             let next = {
                 let mut board = self.board();
                 let now = self.0.clock.now();
                 board.advance(now);
+                while let Some(order) = board.stream() {
+                    streams.spawn(stream::carry(self.clone(), order));
+                }
                 while let Some(question) = board.question() {
                     under_way.push(Box::pin(self.ask(&http, question)));
                 }

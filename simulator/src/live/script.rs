@@ -47,8 +47,11 @@ pub(crate) enum Step {
         keys: Option<String>,
         reports: bool,
     },
-    /// To an AI agent.
-    Stream,
+    /// To an AI agent, at this address, with these parameters.
+    Stream {
+        url: String,
+        parameters: Vec<(String, String)>,
+    },
     Room(Seat),
     Record {
         seconds: u32,
@@ -162,8 +165,7 @@ impl<'a> Parser<'a> {
             "Gather" => self.gather(verb, open)?,
             "Connect" => {
                 attributes(verb, [])?;
-                self.stream(open)?;
-                Step::Stream
+                self.stream(open)?
             }
             "Dial" => {
                 attributes(verb, [])?;
@@ -246,23 +248,23 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn stream(&mut self, open: bool) -> Option<()> {
-        let mut streams = 0;
+    fn stream(&mut self, open: bool) -> Option<Step> {
+        let mut streams = Vec::new();
         while let Some((start, inside)) = self.child(open)? {
             let known = start.name().as_ref() == "Stream";
             let [url, ..] = attributes(&start, ["url", "name"])?;
-            if !known || url.is_none() {
-                return None;
-            }
-            streams += 1;
+            let url = url.filter(|_| known)?;
+            let mut parameters = Vec::new();
             while let Some((parameter, deeper)) = self.child(inside)? {
                 if parameter.name().as_ref() != "Parameter" || deeper {
                     return None;
                 }
-                attributes(&parameter, ["name", "value"])?;
+                let [name, value] = attributes(&parameter, ["name", "value"])?;
+                parameters.push((name?, value?));
             }
+            streams.push(Step::Stream { url, parameters });
         }
-        (streams == 1).then_some(())
+        streams.pop().filter(|_| streams.is_empty())
     }
 
     fn conference(&mut self, open: bool) -> Option<Seat> {
@@ -380,7 +382,10 @@ mod tests {
                 keys: None,
                 reports: false,
             },
-            Step::Stream,
+            Step::Stream {
+                url: "wss://media.test".to_owned(),
+                parameters: vec![("attempt_id".to_owned(), "1".to_owned())],
+            },
             Step::Room(seat),
             Step::Redirect("https://a.test/?b=1&c=2".to_owned()),
             Step::Hangup,

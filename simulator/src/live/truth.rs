@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use voice_schemas::events::call::{AgentKind, CallOutcome, Carrier};
 
-use super::{line::Line, population::Fate};
+use super::{line::Line, population::Fate, stream::StreamTruth};
 use crate::plan::Verdict;
 
 /// Counts over all calls. Calls of agents' own telephones are only in `agent_legs`.
@@ -42,6 +42,20 @@ pub struct Truth {
     pub wrong_verdicts: u64,
     /// Times a customer was put into a room another customer was in.
     pub crowded: u64,
+    /// Streams that are over, and those of them the platform did not let in.
+    pub streams: u64,
+    /// See `streams`.
+    pub streams_refused: u64,
+    /// Frames of callees' voices they brought.
+    pub frames_sent: u64,
+    /// What callees heard of agents, in milliseconds.
+    pub agents_heard_ms: u64,
+    /// Marks given back.
+    pub marks_echoed: u64,
+    /// Times an agent's queue was cleared.
+    pub clears: u64,
+    /// Times a callee interrupted.
+    pub interruptions: u64,
     /// Legs of agents.
     pub agent_legs: u64,
     /// Webhooks the calls had, each once.
@@ -69,6 +83,16 @@ impl Truth {
     #[must_use]
     pub fn ended(&self) -> u64 {
         self.outcomes.values().sum()
+    }
+
+    pub(crate) fn stream(&mut self, stream: &StreamTruth) {
+        self.streams += 1;
+        self.streams_refused += u64::from(stream.refused.is_some());
+        self.frames_sent += stream.frames_sent;
+        self.agents_heard_ms += stream.heard_ms;
+        self.marks_echoed += stream.marks;
+        self.clears += stream.clears;
+        self.interruptions += stream.interruptions;
     }
 
     pub(crate) fn end(&mut self, line: &Line) {
@@ -140,6 +164,8 @@ pub struct CallTruth {
     pub heard_message: bool,
     /// What machine detection said.
     pub verdict: Option<Verdict>,
+    /// How its stream to an AI agent went, once that is over.
+    pub stream: Option<StreamTruth>,
     /// How it ended.
     pub outcome: Option<CallOutcome>,
     /// When it ended.

@@ -11,8 +11,13 @@ use voice_dialer::{
     start,
 };
 use voice_postgres::{Database, Role};
-use voice_schemas::{CampaignId, ProviderAccountId, TenantId};
+use voice_providers::Provider;
+use voice_schemas::{AgentId, CampaignId, ProviderAccountId, TenantId};
 use voice_telephony::PhoneNumber;
+use voice_workers::{
+    agents::{self, Agent},
+    plan::Recording,
+};
 
 use super::Scene;
 
@@ -69,6 +74,11 @@ impl Scene {
         let database = self.database(Role::Api).await;
         let mut tx = database.tenant(tenant).await.unwrap();
         let (id, pool) = (CampaignId::random(), Uuid::now_v7());
+        let agent = Agent {
+            record: Recording::On,
+            ..Agent::new(AgentId::random(), "Ada", Provider::OpenaiRealtime, "Be brief.")
+        };
+        agents::records::upsert(&mut tx, &agent).await.unwrap();
         setup::caller_pool(&mut tx, pool, "ours").await.unwrap();
         for (place, account) in accounts.iter().enumerate() {
             setup::line(&mut tx, *account, 500.0, 500.0).await.unwrap();
@@ -89,7 +99,7 @@ impl Scene {
             shards: 2,
             purpose: "informational",
             caller_pool: Some(pool),
-            ai_stream_url: Some("wss://media.example.test/stream".to_owned()),
+            ai_agent: Some(agent.id),
             declarations: Declarations {
                 consent_marketing: true,
                 consent_automated: true,

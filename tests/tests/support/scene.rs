@@ -24,6 +24,7 @@ use super::{Stack, Voice, voice};
 /// Keys of the scenes; they open nothing else.
 pub(super) const MASTER_KEY: [u8; 32] = [11; 32];
 const CONTEXT_KEY: [u8; 32] = [12; 32];
+pub(super) const STREAM_KEY: [u8; 32] = [13; 32];
 
 /// One test's corner. What it made is deleted when it is dropped.
 pub(crate) struct Scene {
@@ -78,6 +79,10 @@ impl Scene {
             (
                 "VOICE_SECRETS__CONTEXT_KEY",
                 format!("\"{}\"", BASE64.encode(CONTEXT_KEY)),
+            ),
+            (
+                "VOICE_SECRETS__STREAM_KEY",
+                format!("\"{}\"", BASE64.encode(STREAM_KEY)),
             ),
             ("VOICE_OPS__LISTEN", "127.0.0.1:0".to_owned()),
             ("VOICE_OPS__READINESS_DELAY_MS", "0".to_owned()),

@@ -285,6 +285,16 @@ pub const ENTRIES: &[Entry] = &[
     ),
     entry("*.taken_by_ai", "answers that AI took.", Promise::None),
     entry(
+        "*.with_some_consent",
+        "utilisation beside the most the exponential model allows when only those can be abandoned who did not agree to AI.",
+        Promise::None,
+    ),
+    entry(
+        "*.hours_over_limit",
+        "shifts with a rolling hour above 4 %.",
+        Promise::None,
+    ),
+    entry(
         "*.abandoned_calls",
         "people in all shifts who heard the message; those who hung up before are not in it.",
         Promise::ValueAtMost(0.0),

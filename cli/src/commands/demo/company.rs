@@ -12,6 +12,7 @@ use voice_postgres::{
     sealed::MasterKey,
     tenants::{self, NewTenant},
 };
+use voice_recordings::KeyConfig;
 use voice_schemas::{ProviderAccountId, TenantId, events::call::Carrier};
 use voice_simulator::Account;
 
@@ -156,6 +157,15 @@ pub fn bring_keys(settings: &mut Settings) -> anyhow::Result<()> {
     }
     if settings.secrets.context_key.expose_secret().is_empty() {
         settings.secrets.context_key = kept(&folder.join("context"))?;
+    }
+    if settings.media.recording.keys.is_empty() {
+        settings.media.recording.keys.push(KeyConfig {
+            id: "demo".to_owned(),
+            key: kept(&folder.join("recordings"))?,
+        });
+    }
+    if settings.secrets.stream_key.expose_secret().is_empty() {
+        settings.secrets.stream_key = kept(&folder.join("stream"))?;
     }
     Ok(())
 }

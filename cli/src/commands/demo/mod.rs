@@ -43,7 +43,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Plays the shift; fails when the audit does.
 pub async fn run(mut settings: Settings, args: DemoArgs) -> anyhow::Result<ExitCode> {
-    prepare(&mut settings)?;
+    prepare(&mut settings).await?;
+    let stop = CancellationToken::new();
+    let providers = campaign::talks::providers(&mut settings, &stop).await?;
     voice_telemetry::init(&settings.telemetry)?;
     let wheel = progress::wheel("preparing the stores");
     migrate::postgres(&settings).await?;
@@ -65,7 +67,6 @@ pub async fn run(mut settings: Settings, args: DemoArgs) -> anyhow::Result<ExitC
     )?;
 
     let started = roles::start(settings.clone(), &Role::ALL).await?;
-    let stop = CancellationToken::new();
     let live = Live::new(
         campaign::live_options(&args),
         Arc::clone(simulator.accounts()),
@@ -114,13 +115,14 @@ pub async fn run(mut settings: Settings, args: DemoArgs) -> anyhow::Result<ExitC
     };
     let dialled = campaign::run(&stage).await?;
     if let Some(dialled) = &dialled {
-        dialled.print();
+        dialled.print(&stage).await?;
     }
 
     stop.cancel();
     let report = started.lifecycle.run_until(std::future::ready(())).await;
     started.finish().await;
     serving.await?.context("the carrier twin")?;
+    providers.await?.context("the providers' twins")?;
     living.await?;
     let audited = outcome.is_clean() && dialled.as_ref().is_none_or(campaign::Outcome::is_clean);
     println!(
@@ -140,13 +142,17 @@ pub async fn run(mut settings: Settings, args: DemoArgs) -> anyhow::Result<ExitC
 }
 
 /// What a demo sets differently: keys of its own, free ports, quiet logs, a watchdog that is in a hurry.
-fn prepare(settings: &mut Settings) -> anyhow::Result<()> {
+async fn prepare(settings: &mut Settings) -> anyhow::Result<()> {
     company::bring_keys(settings)?;
     settings.ops.listen = ([127, 0, 0, 1], 0).into();
     settings.ops.readiness_delay_ms = 0;
     settings.ingest.listen = ([127, 0, 0, 1], 0).into();
     // One address plays both carriers.
     settings.ingest.per_address_per_second = 1_000_000;
+    let media = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    settings.media.listen = media;
+    settings.media.public_url = format!("ws://{media}");
+    settings.media.drain_seconds = 5;
     settings.clickhouse.compress_inserts = false;
     settings.analytics.watchdog.interval_ms = 2_000;
     settings.analytics.watchdog.silence_ringing_ms = 8_000;

@@ -149,7 +149,7 @@ proptest! {
                     let (account, id) = name(call);
                     board.instruct(account, &id, vec![room(&format!("agent-{number}"))], at(now));
                 }
-                Does::Streams(call) => { let (account, id) = name(call); board.instruct(account, &id, vec![Step::Stream], at(now)); }
+                Does::Streams(call) => { let (account, id) = name(call); board.instruct(account, &id, vec![Step::Stream { url: String::new(), parameters: Vec::new() }], at(now)); }
                 Does::Plays(call) => {
                     let (account, id) = name(call);
                     board.instruct(account, &id, vec![Step::Sound(Sound::Played), Step::Hangup], at(now));

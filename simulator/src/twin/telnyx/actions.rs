@@ -117,7 +117,7 @@ fn steps(action: &str, body: &Map<String, Value>) -> Option<Vec<Step>> {
         "gather" => gather(Vec::new()),
         "gather_using_speak" => gather(vec![said()]),
         "gather_using_audio" => gather(vec![Sound::Played]),
-        "streaming_start" => Step::Stream,
+        "streaming_start" => super::stream(body)?,
         "playback_stop" | "gather_stop" | "streaming_stop" => return Some(Vec::new()),
         _ => return None,
     }])

@@ -14,7 +14,7 @@ use voice_telephony::PhoneNumber;
 
 use super::{Caller, NOT_FOUND, Refusal, object, unprocessable};
 use crate::{
-    live::{Declined, Detection, Hooks, Ids, Line, OnAnswer, Order, Progress, Step},
+    live::{Declined, Detection, Hooks, Ids, Line, OnAnswer, Order, Progress},
     twin::{Moment, Twin},
     wire::telnyx::micros,
 };
@@ -205,10 +205,9 @@ fn order(body: &Map<String, Value>, caller: &Caller) -> Result<Order, Refusal> {
         detection,
         ring: seconds("timeout_secs", 30, 5, 600)?,
         limit: seconds("time_limit_secs", 14_400, 30, 14_400)?,
-        on_answer: if text("stream_url").is_some() {
-            OnAnswer::Script(vec![Step::Stream])
-        } else {
-            OnAnswer::Wait
+        on_answer: match super::stream(body) {
+            Some(stream) => OnAnswer::Script(vec![stream]),
+            None => OnAnswer::Wait,
         },
     })
 }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use voice_schemas::events::call::Carrier;
 
 use super::Twin;
-use crate::live::Found;
+use crate::live::{Found, Step};
 
 pub(super) fn routes() -> Router<Twin> {
     Router::new()
@@ -30,6 +30,20 @@ pub(super) fn routes() -> Router<Twin> {
             "/v2/conferences/{conference}/actions/{action}",
             post(conferences::act),
         )
+}
+
+/// The stream a request asks for, if it does.
+fn stream(body: &Map<String, Value>) -> Option<Step> {
+    let url = body.get("stream_url")?.as_str()?.to_owned();
+    let text = |parameter: &Value, field: &str| Some(parameter.get(field)?.as_str()?.to_owned());
+    let parameters = body
+        .get("custom_parameters")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|parameter| Some((text(parameter, "name")?, text(parameter, "value")?)))
+        .collect();
+    Some(Step::Stream { url, parameters })
 }
 
 /// What Telnyx says when it says no.

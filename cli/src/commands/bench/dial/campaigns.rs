@@ -21,8 +21,10 @@ use voice_dialer::{
 };
 use voice_lifecycle::SystemClock;
 use voice_postgres::{Database, Role, tenants};
-use voice_schemas::CampaignId;
+use voice_providers::Provider;
+use voice_schemas::{AgentId, CampaignId};
 use voice_telephony::{PhoneNumber, PhoneTokenKey};
+use voice_workers::agents::{self, Agent};
 
 use crate::{args::DialArgs, commands::demo::company::Company, progress, settings::Settings};
 
@@ -125,14 +127,22 @@ async fn campaign_over(
     list: &str,
     campaigns: u32,
 ) -> anyhow::Result<CampaignId> {
-    let id = CampaignId::random();
+    let (id, agent) = (CampaignId::random(), AgentId::random());
     let mut tx = api.tenant(company.tenant).await?;
+    // Nobody hears it: the carriers of the bench only pretend to stream.
+    let talks = Agent::new(
+        agent,
+        list,
+        Provider::OpenaiRealtime,
+        "Ask how satisfied they are.",
+    );
+    agents::records::upsert(&mut tx, &talks).await?;
     let new = NewCampaign {
         mode: Mode::Agentless,
         max_concurrent: AT_ONCE.div_ceil(campaigns),
         purpose: "survey",
         caller_pool: Some(pool),
-        ai_stream_url: Some("wss://agents.example/stream".to_owned()),
+        ai_agent: Some(agent),
         safe_harbour_url: Some("https://audio.example/sorry.mp3".to_owned()),
         declarations: Declarations {
             consent_automated: true,

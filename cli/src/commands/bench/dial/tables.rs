@@ -26,7 +26,7 @@ pub async fn finished(clickhouse: &ClickHouse) -> anyhow::Result<u64> {
 /// Deletes tables and topics.
 pub async fn drop(settings: &Settings, clickhouse: &ClickHouse) -> anyhow::Result<()> {
     let server = clickhouse.without_database();
-    let statement = format!("DROP DATABASE IF EXISTS {} SYNC", settings.clickhouse.database);
+    let statement = format!("DROP DATABASE IF EXISTS {}", settings.clickhouse.database);
     server
         .execute("dropping a database", &statement, |query| query)
         .await?;

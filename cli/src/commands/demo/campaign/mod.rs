@@ -5,7 +5,9 @@ mod log;
 mod outcome;
 mod people;
 mod places;
+mod spoken;
 mod staff;
+pub mod talks;
 mod watch;
 
 use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
@@ -26,10 +28,11 @@ use voice_postgres::{Database, Role};
 use voice_schemas::{CampaignId, events::campaign::CampaignStatus};
 use voice_simulator::{
     Faults,
-    live::{Detector, Fate, Limits, Live, LiveOptions, Population},
+    live::{Detector, Fate, Limits, Live, LiveOptions, Population, Streams},
     plan::LogNormal,
 };
 use voice_telephony::{ContextKeys, PhoneNumber};
+use voice_workers::agents;
 
 pub use self::outcome::Outcome;
 use self::{people::Written, places::Place, staff::Staff};
@@ -90,6 +93,7 @@ pub fn live_options(args: &DemoArgs) -> LiveOptions {
             terminal_loss: 0.02,
             ..Faults::none()
         },
+        streams: Streams::Opened,
         ..LiveOptions::default()
     }
 }
@@ -218,8 +222,12 @@ async fn set_up(
 ) -> anyhow::Result<CampaignId> {
     let (campaign, pool, policy) = (CampaignId::random(), Uuid::now_v7(), Uuid::now_v7());
     let mut tx = api.tenant(stage.company.tenant).await?;
+    let agent = talks::agent();
+    agents::records::upsert(&mut tx, &agent).await?;
+    let agent = agent.id;
     setup::caller_pool(&mut tx, pool, "Demo").await?;
     setup::retry_policy(&mut tx, policy, "Once", 1).await?;
+    setup::disposition(&mut tx, Uuid::now_v7(), "success", "sale").await?;
     let accounts = stage.company.account_ids.iter().zip(SPEEDS);
     for (at, (account, speed)) in (0..).zip(accounts) {
         setup::line(&mut tx, *account, speed, speed).await?;
@@ -247,7 +255,7 @@ async fn set_up(
         max_concurrent: 300,
         amd: "hang_up",
         safe_harbour_url: Some("https://audio.example/sorry.mp3".to_owned()),
-        ai_stream_url: Some("wss://agents.example/stream".to_owned()),
+        ai_agent: Some(agent),
         ai_overflow: true,
         purpose: "survey",
         caller_pool: Some(pool),

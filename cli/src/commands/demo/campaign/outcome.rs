@@ -14,6 +14,7 @@ use voice_simulator::live::{CallTruth, Truth};
 use super::{
     Stage, log,
     people::Written,
+    spoken::Spoken,
     staff::Worked,
     watch::{self, Seen, percent},
 };
@@ -48,6 +49,7 @@ pub struct Outcome {
     audit: Audit,
     written: Written,
     counters: [u64; 4],
+    spoken: Spoken,
 }
 
 /// Waits until everything is written, then takes stock.
@@ -112,6 +114,7 @@ async fn take(
         tables,
         audit,
         written,
+        spoken: Spoken::take(stage).await?,
         counters: [
             counters.read(),
             counters.invalid,
@@ -142,12 +145,12 @@ fn count(number: i64) -> u64 {
 
 impl Outcome {
     /// What is, beside what it should be.
-    fn checks(&self) -> [(&'static str, u64, u64); 20] {
+    fn checks(&self) -> Vec<(&'static str, u64, u64)> {
         let (truth, total) = (&self.truth, self.audit.total());
         let attempts = count(self.figures.attempts);
         let told = truth.facts + truth.ends_missing;
         let written = &self.written;
-        [
+        let mut checks = vec![
             ("rows read", self.counters[0], written.rows),
             ("invalid rows", self.counters[1], written.invalid),
             ("duplicate rows", self.counters[2], written.duplicate),
@@ -200,7 +203,9 @@ impl Outcome {
                 0,
             ),
             ("calls without an end", self.audit.calls_without_end, 0),
-        ]
+        ];
+        checks.extend(self.spoken.checks(truth));
+        checks
     }
 
     /// No more than three in a hundred people who answered had nobody to talk to.
@@ -219,7 +224,7 @@ impl Outcome {
     }
 
     /// Shows the figures, the funnel and the audit.
-    pub fn print(&self) {
+    pub async fn print(&self, stage: &Stage<'_>) -> anyhow::Result<()> {
         let (figures, truth) = (&self.figures, &self.truth);
         let mut rows = table(&["the campaign", "", ""]);
         let whole = |number: i64| number.to_string();
@@ -278,6 +283,7 @@ impl Outcome {
             rows.add_row([what.to_owned(), figure, share]);
         }
         println!("{rows}");
+        self.spoken.print(stage, truth).await?;
 
         let funnel = &self.funnel;
         let mut rows = table(&["the list", "contacts"]);
@@ -322,5 +328,6 @@ impl Outcome {
         if !self.is_lawful() {
             println!("more people were abandoned than the law allows");
         }
+        Ok(())
     }
 }
