@@ -1,7 +1,10 @@
-//! "Why not", over HTTP: why a contact is not called now, and where those of a campaign stand.
+//! What programs may ask the dialer over HTTP: why a contact is not called now, where those of a campaign stand, and, for
+//! agents in preview, whom to call next.
 //!
-//! On a listener of its own, for programs with a key; read-only, and without a name or number: whoever asks knows the
-//! contact by its id. The answers are made by the functions that decide about dials.
+//! On a listener of its own, for programs with a key, and without a name or number: whoever asks knows the contact by
+//! its id. The answers are made by the functions that decide about dials.
+
+mod preview;
 
 use std::{sync::Arc, time::Duration};
 
@@ -100,14 +103,15 @@ fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/api/v1/campaigns/{id}/contacts/{contact}/why-not", get(why_not))
         .route("/api/v1/campaigns/{id}/funnel", get(funnel))
+        .merge(preview::router())
         .fallback(|| async { Problem::not_found() })
-        .method_not_allowed_fallback(|| async { Problem::method_not_allowed("GET, HEAD") })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed("") })
         .with_state(api)
 }
 
 fn unavailable(error: voice_postgres::Error) -> Problem {
     Postponed {
-        work: "answering why a contact is not called",
+        work: "answering a program",
         kind: error.kind(),
         error: &error,
     }

@@ -12,7 +12,7 @@ use voice_lifecycle::{Lifecycle, SharedClock, TaskPolicy};
 use voice_postgres::Database;
 use voice_schemas::topics;
 use voice_telemetry::Metrics;
-use voice_telephony::ContextKeys;
+use voice_telephony::{ContextKeys, media::StreamUrls};
 
 use crate::{
     Config,
@@ -37,6 +37,8 @@ pub struct Dependencies {
     pub lines: Arc<RwLock<Arc<Lines>>>,
     /// Seals what comes back with webhooks.
     pub context: Arc<ContextKeys>,
+    /// Where calls talk to AI agents.
+    pub streams: StreamUrls,
     /// The law.
     pub gate: Arc<dyn Gate>,
     /// The time.
@@ -65,6 +67,7 @@ impl App {
             producer,
             lines,
             context,
+            streams,
             gate,
             clock,
             metrics,
@@ -83,6 +86,7 @@ impl App {
                 kafka,
                 lines,
                 context,
+                streams,
                 gate,
                 listings,
                 purse: Arc::new(Mutex::new(Purse::default())),

@@ -60,6 +60,45 @@ impl Calendar {
     }
 }
 
+impl Calendar {
+    /// How long it is open yet on the day that `now` is on its wall clock; nothing when it does not open any more.
+    #[must_use]
+    pub fn open_for(&self, now: DateTime<Utc>, person: Tz) -> TimeDelta {
+        let zone = self.zone.unwrap_or(person);
+        let day = now.with_timezone(&zone).date_naive();
+        let mut left = TimeDelta::zero();
+        for (opens, closes) in self.spans(day) {
+            if let (Some(from), Some(to)) = (
+                instant(zone, day.and_time(opens)),
+                instant(zone, day.and_time(closes)),
+            ) {
+                left += (to - from.max(now)).max(TimeDelta::zero());
+            }
+        }
+        left
+    }
+}
+
+/// When dialling ends today, as pacing is to count on it: the campaign's end or the calendar's, whichever is first. A
+/// break in between is taken off, since nobody answers in it. `people` are the zones of those called at the moment: of
+/// several, the one whose day ends first counts, because what is lent on answers that do not come cannot be paid back.
+/// `None`: nobody can tell.
+#[must_use]
+pub fn closes(
+    calendar: Option<&Calendar>,
+    end: Option<DateTime<Utc>>,
+    people: impl Iterator<Item = Tz>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let Some(calendar) = calendar else {
+        return end;
+    };
+    // Who keeps the campaign's hours does not need to know where people live.
+    let zones = calendar.zone.into_iter().chain(people);
+    let left = zones.map(|zone| calendar.open_for(now, zone)).min()?;
+    Some(end.map_or(now + left, |end| end.min(now + left)))
+}
+
 /// The moment a wall clock shows `local` first; one it skips is taken when it goes on.
 fn instant(zone: Tz, local: NaiveDateTime) -> Option<DateTime<Utc>> {
     let skipped = |minutes| zone.from_local_datetime(&(local + TimeDelta::minutes(minutes)));
@@ -116,6 +155,57 @@ mod tests {
             office().closed_until(utc("2026-03-27T07:30:00Z"), Tz::Europe__Prague),
             Some(utc("2026-03-27T08:00:00Z"))
         );
+    }
+
+    #[test]
+    fn dialling_ends_with_the_day_or_the_campaign_whichever_is_first_and_a_break_is_no_time() {
+        let day = office();
+        let prague = || [Tz::Europe__Prague].into_iter();
+        // Friday, 10:00 in Prague: two hours and four.
+        let now = utc("2026-11-20T09:00:00Z");
+        let six = now + TimeDelta::hours(6);
+        assert_eq!(closes(Some(&day), None, prague(), now), Some(six));
+        let later = now + TimeDelta::days(3);
+        assert_eq!(closes(Some(&day), Some(later), prague(), now), Some(six));
+        let sooner = now + TimeDelta::minutes(7);
+        assert_eq!(closes(Some(&day), Some(sooner), prague(), now), Some(sooner));
+        assert_eq!(closes(None, Some(later), prague(), now), Some(later));
+        assert_eq!(closes(None, None, prague(), now), None);
+    }
+
+    #[test]
+    fn of_several_zones_the_first_to_close_counts_and_without_any_nobody_can_tell() {
+        let day = office();
+        // 16:30 in Prague, 10:30 in New York.
+        let now = utc("2026-11-20T15:30:00Z");
+        let both = [Tz::America__New_York, Tz::Europe__Prague].into_iter();
+        let half_an_hour = Some(now + TimeDelta::minutes(30));
+        assert_eq!(closes(Some(&day), None, both, now), half_an_hour);
+        let later = now + TimeDelta::days(3);
+        assert_eq!(closes(Some(&day), Some(later), std::iter::empty(), now), None);
+        // A calendar on its own clock knows.
+        let own = Calendar {
+            zone: Some(Tz::America__New_York),
+            ..office()
+        };
+        let left = TimeDelta::minutes(90) + TimeDelta::hours(4);
+        assert_eq!(
+            closes(Some(&own), None, std::iter::empty(), now),
+            Some(now + left)
+        );
+    }
+
+    #[test]
+    fn a_day_that_is_over_or_never_opens_has_no_time_left() {
+        for now in [
+            "2026-11-20T16:00:00Z",
+            "2026-12-24T10:00:00Z",
+            "2026-11-21T10:00:00Z",
+        ] {
+            let now = utc(now);
+            let prague = [Tz::Europe__Prague].into_iter();
+            assert_eq!(closes(Some(&office()), None, prague, now), Some(now));
+        }
     }
 
     #[test]

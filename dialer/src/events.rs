@@ -134,6 +134,17 @@ impl Postponed<'_> {
     }
 }
 
+/// What caller numbers were used for could not be written; their caps and answer rates miss it.
+pub(crate) struct NumbersUncounted<'a> {
+    pub(crate) error: &'a voice_postgres::Error,
+}
+
+impl NumbersUncounted<'_> {
+    pub(crate) fn emit(&self) {
+        tracing::warn!(kind = self.error.kind(), error = %self.error, "the use of caller numbers was not counted");
+    }
+}
+
 /// A carrier did not do what an answered call needed.
 pub(crate) struct CommandRefused<'a> {
     pub(crate) command: &'static str,

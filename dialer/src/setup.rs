@@ -14,7 +14,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 use voice_postgres::{Result, TenantTx};
-use voice_schemas::{CampaignId, ListId, ProviderAccountId};
+use voice_schemas::{AgentId, CampaignId, ListId, ProviderAccountId};
 use voice_telephony::PhoneNumber;
 
 use crate::{
@@ -51,8 +51,8 @@ pub struct NewCampaign {
     pub voicemail_url: Option<String>,
     /// What is said when nobody is free.
     pub safe_harbour_url: Option<String>,
-    /// Where the audio of AI agents goes.
-    pub ai_stream_url: Option<String>,
+    /// The AI agent that talks, where one does; it is written before the campaign.
+    pub ai_agent: Option<AgentId>,
     /// AI agents take what no person is free for.
     pub ai_overflow: bool,
     /// `marketing`, `informational`, `debt_collection`, `service` or `survey`.
@@ -89,7 +89,7 @@ impl NewCampaign {
             amd: "off",
             voicemail_url: None,
             safe_harbour_url: None,
-            ai_stream_url: None,
+            ai_agent: None,
             ai_overflow: false,
             purpose: "marketing",
             caller_pool: None,
@@ -114,7 +114,7 @@ pub async fn campaign(tx: &mut TenantTx, new: &NewCampaign) -> Result<()> {
     sqlx::query(
         "INSERT INTO app.campaigns
              (tenant_id, id, company_id, name, dialling_mode, shadow, shards, max_concurrent, power_ratio,
-              abandon_target, ring_seconds, amd, voicemail_url, safe_harbour_url, ai_stream_url, ai_overflow, purpose,
+              abandon_target, ring_seconds, amd, voicemail_url, safe_harbour_url, ai_agent_id, ai_overflow, purpose,
               caller_pool_id, retry_policy_id, calendar_id, declarations, start_at, end_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
                  $23)",
@@ -133,7 +133,7 @@ pub async fn campaign(tx: &mut TenantTx, new: &NewCampaign) -> Result<()> {
     .bind(new.amd)
     .bind(&new.voicemail_url)
     .bind(&new.safe_harbour_url)
-    .bind(&new.ai_stream_url)
+    .bind(new.ai_agent.map(|agent| agent.0))
     .bind(new.ai_overflow)
     .bind(new.purpose)
     .bind(new.caller_pool)
@@ -231,6 +231,21 @@ pub async fn retry_policy(tx: &mut TenantTx, id: Uuid, name: &str, max_attempts:
         .bind(id)
         .bind(name)
         .bind(i16::try_from(max_attempts).unwrap_or(i16::MAX))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// A word for what a call came to, in one of the classes of its table: `sale`, `callback`, `wrong_number` …
+///
+/// # Errors
+/// When the tenant has one of this code, or there is no such class.
+pub async fn disposition(tx: &mut TenantTx, id: Uuid, code: &str, class: &str) -> Result<()> {
+    sqlx::query("INSERT INTO app.dispositions (tenant_id, id, code, class) VALUES ($1, $2, $3, $4)")
+        .bind(tx.tenant().0)
+        .bind(id)
+        .bind(code)
+        .bind(class)
         .execute(&mut **tx)
         .await?;
     Ok(())

@@ -94,10 +94,10 @@ fn own_faults(campaign: &Campaign) -> Vec<Fault> {
     };
     let mut faults = Vec::new();
     let ai = campaign.mode == Mode::Agentless || campaign.answers.ai_overflow;
-    if ai && campaign.ai_stream_url.is_none() {
+    if ai && campaign.ai_agent.is_none() {
         faults.push(fault(
-            "no_ai_stream",
-            "AI agents take calls, but it is not said where their audio goes: set the stream address.",
+            "no_ai_agent",
+            "AI agents take calls, but it is not said which: choose one.",
         ));
     }
     let leaves = campaign.answers.on_machine == crate::answer::OnMachine::LeaveMessage;

@@ -203,10 +203,11 @@ async fn an_ai_agent_takes_over_after_one_point_two_seconds_and_only_with_consen
     .await
     .unwrap();
     tx.commit().await.unwrap();
+    let agent = stage.ai_agent().await;
     let campaign = stage
         .campaign(|new| {
             new.ai_overflow = true;
-            new.ai_stream_url = Some("wss://media.test/audio".to_owned());
+            new.ai_agent = Some(agent);
         })
         .await;
     let dialer = dial_and_leave(&stage, campaign).await;
@@ -326,4 +327,63 @@ async fn power_and_predictive_campaigns_run_to_their_end_and_leave_nobody_in_sil
             .await;
         assert_eq!(lost, 0, "{mode:?}");
     }
+}
+
+/// The answer of a call that is hung up at once can be told after its end: while its owner still remembers the call, and
+/// to an owner who never knew it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_told_after_the_end_of_its_call_stands_in_the_attempt_all_the_same() {
+    let stage = Stage::new("overtaken").await;
+    stage.contacts(20).await;
+    stage.everybody(Fate::Overtaken);
+    let campaign = stage.campaign(|_| {}).await;
+    stage.agents(campaign, 20).await;
+    let first = stage.dialer(quick());
+    stage
+        .until(
+            "everybody was called, and nobody answered as far as anybody knows",
+            "SELECT count(*) = 20 AND bool_and(state = 'finished' AND outcome = 'completed' AND answered_at IS NULL)
+             FROM app.attempts WHERE campaign_id = $1",
+            campaign,
+        )
+        .await;
+    stage.accounts["telnyx"].1.tell_answers().await;
+    stage
+        .until(
+            "what the first owner heard late is kept",
+            "SELECT bool_and((answered_at IS NOT NULL) = (carrier = 'telnyx')) FROM app.attempts WHERE campaign_id = $1",
+            campaign,
+        )
+        .await;
+    first.stop().await;
+    let second = stage.dialer(quick());
+    stage.accounts["twilio"].1.tell_answers().await;
+    stage
+        .until(
+            "what the second owner heard is kept too",
+            "SELECT bool_and(answered_at IS NOT NULL) FROM app.attempts WHERE campaign_id = $1",
+            campaign,
+        )
+        .await;
+    second.stop().await;
+    let (kept, carriers) = (
+        stage
+            .count(
+                "SELECT count(*) FROM app.attempts WHERE campaign_id = $1 AND state = 'finished'
+                   AND outcome = 'completed' AND class = 'no_answer' AND NOT abandoned",
+                campaign,
+            )
+            .await,
+        stage
+            .count(
+                "SELECT count(DISTINCT carrier) FROM app.attempts WHERE campaign_id = $1",
+                campaign,
+            )
+            .await,
+    );
+    assert_eq!(
+        (kept, carriers),
+        (20, 2),
+        "nothing else has changed, at either carrier"
+    );
 }

@@ -290,11 +290,12 @@ async fn ai_agents_call_only_those_who_agreed_and_never_more_at_once_than_they_c
     .await
     .unwrap();
     tx.commit().await.unwrap();
+    let agent = stage.ai_agent().await;
     let campaign = stage
         .campaign(|new| {
             new.mode = Mode::Agentless;
             new.max_concurrent = 5;
-            new.ai_stream_url = Some("wss://media.test/audio".to_owned());
+            new.ai_agent = Some(agent);
         })
         .await;
     let dialer = stage.dialer(quick());

@@ -11,35 +11,18 @@ mod support;
 use std::{net::SocketAddr, sync::Arc};
 
 use serde_json::{Value, json};
-use support::{Stage, sql};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+use support::{
+    Stage,
+    http::{ONE, TWO, send},
+    sql,
 };
+use tokio::net::TcpListener;
 use voice_dialer::{ApiConfig, Config, law::Law};
 use voice_http::ApiKey;
 use voice_schemas::{CampaignId, ContactId, TenantId};
 
-// printf cck_test_one | sha256sum
-const ONE: &str = "b397331b9a0c64e191d8887393cb7fd843efd0919b477e7beab268cb72bc97e1";
-// printf cck_test_two | sha256sum
-const TWO: &str = "c2a0cd2bba40ffbd27ab3d72c95ab5f26f3a5a36e4f5d1ff1b6b93f1b8c1a1d2";
-
-/// Status, headers and JSON of an answer.
 async fn get(at: SocketAddr, path: &str, key: Option<&str>) -> (u16, String, Value) {
-    let mut stream = TcpStream::connect(at).await.unwrap();
-    let auth = key.map_or_else(String::new, |key| format!("Authorization: Bearer {key}\r\n"));
-    let request = format!("GET {path} HTTP/1.1\r\nHost: dialer\r\nConnection: close\r\n{auth}\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (
-        status,
-        head.to_ascii_lowercase(),
-        serde_json::from_str(body).unwrap(),
-    )
+    send(at, "GET", path, key, None).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

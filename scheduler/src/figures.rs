@@ -205,8 +205,10 @@ impl Figures {
                 .filter_map(|row| {
                     let id: Uuid = row.name.parse().ok()?;
                     // Inbound calls belong to no campaign.
-                    (!id.is_nil()).then(|| CampaignRow {
-                        name: CampaignId(id).to_string(),
+                    let id = (!id.is_nil()).then_some(CampaignId(id))?;
+                    let name = request.campaign_names.get(&id);
+                    Some(CampaignRow {
+                        name: name.cloned().unwrap_or_else(|| id.to_string()),
                         counts: row.counts(),
                     })
                 })

@@ -2,11 +2,13 @@
 //!
 //! The real one is [`Figures`](crate::figures::Figures), over ClickHouse; tests bring their own.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use futures::future::BoxFuture;
 use voice_reports::{DailySummaryData, Locale};
-use voice_schemas::TenantId;
+use voice_schemas::{CampaignId, TenantId};
 
 /// Why figures could not be read. The text may not carry personal data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +35,8 @@ impl SourceError {
 /// What a daily summary is about, and what the reader is told about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DailyRequest {
+    /// What the tenant calls its campaigns: figures know only their ids.
+    pub campaign_names: HashMap<CampaignId, String>,
     /// Whose calls.
     pub tenant: TenantId,
     /// The tenant's name for the title.

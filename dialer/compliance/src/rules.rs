@@ -293,6 +293,16 @@ impl Rules {
         })
     }
 
+    /// The registers of people who do not want calls that some rule asks for.
+    #[must_use]
+    pub fn registers(&self) -> BTreeSet<&str> {
+        let asked = self.rules.iter().filter_map(|rule| match &rule.kind {
+            Kind::Registry(registry) => Some(registry.list.as_str()),
+            _ => None,
+        });
+        asked.collect()
+    }
+
     /// Where the person is, by everything that is known.
     #[must_use]
     pub fn place(&self, evidence: &Evidence<'_>) -> Place {

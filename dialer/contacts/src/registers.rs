@@ -57,7 +57,7 @@ pub async fn begin(
     Ok(Loading { id, covers })
 }
 
-/// Adds tokens, each with whether it is listed. Returns how many were new.
+/// Adds tokens, each with whether it is listed. Returns how many there were, each counted once.
 ///
 /// # Errors
 /// When the database fails, or the scrub was given up.
@@ -119,6 +119,19 @@ pub async fn finish(tx: &mut TenantTx, scrub: Loading) -> Result<bool> {
     .execute(&mut **tx)
     .await?;
     Ok(true)
+}
+
+/// Drops a scrub that is being loaded; the one in use stays.
+///
+/// # Errors
+/// When the database fails.
+pub async fn give_up(tx: &mut TenantTx, scrub: Loading) -> Result<()> {
+    sqlx::query("DELETE FROM app.registry_scrubs WHERE tenant_id = $1 AND id = $2 AND state = 'loading'")
+        .bind(tx.tenant().0)
+        .bind(scrub.id)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// Drops what is of no use any more: scrubs taken before `before`, and loads that broke off before it. Returns how many.

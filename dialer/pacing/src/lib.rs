@@ -8,6 +8,10 @@
 //!     └──► Ledger ──► room ──► accepted risk ──► dial while the risk is lower and the ledger admits it
 //! ```
 //!
+//! AI agents behind the people are counted on only for calls they may take: whether they may is known of every call in
+//! the air, and learnt for the next one. Who agreed to an AI agent costs a little of the share of calls that AI is to
+//! take when no person is free; whoever did not is abandoned then, and costs the ledger.
+//!
 //! Nothing here reads a clock or does I/O: a controller tells the [`Pacer`] what happens, with the time, and asks
 //! it whenever something happened and at least once a second. Only live agent leases and AI places in the
 //! [`Snapshot`] mint dials. What was learnt and counted is a [`State`], which a controller keeps and hands over.
@@ -39,4 +43,4 @@ pub use estimate::{AnswerRate, Hazards, Scale};
 pub use ledger::{CEILING, Count, HOUR, Ledger, Room, Window};
 pub use moment::Moment;
 pub use pacer::{Jurisdiction, Pacer, State};
-pub use world::{Agent, Ended, Event, Rival, Snapshot};
+pub use world::{Agent, Ended, Event, Ringing, Rival, Snapshot};

@@ -8,7 +8,7 @@ use crate::{
     beliefs::{Beliefs, Outlook},
     config::{Config, ConfigError, Mode},
     decision::{Bound, Decision},
-    estimate::AnswerRate,
+    estimate::{AnswerRate, ConsentShare},
     ledger::{Ledger, Room, Window, fits},
     lookahead::Lookahead,
     moment::Moment,
@@ -32,8 +32,6 @@ const PACE: f64 = 0.9;
 const HORIZON: f64 = 28_800.0;
 /// The share of the answers still to come that is believed in.
 const CAUTION: f64 = 0.5;
-/// The accepted chance that a call finds neither a person nor a place for AI.
-const PLACES_ALPHA: f64 = 0.001;
 /// How hard one answer too many or too few that AI took pulls at the price, and how hard all may.
 const OVERFLOW_GAIN: f64 = 0.02;
 const OVERFLOW_PULL: f64 = 1.5;
@@ -56,6 +54,12 @@ pub struct State {
     record: Record,
     /// Answers that AI might have taken beyond those it took.
     taken: f64,
+    /// The price of an answer that AI takes.
+    #[serde(default)]
+    overflow: Price,
+    /// Who of those dialled agreed to an AI agent.
+    #[serde(default)]
+    consent: ConsentShare,
 }
 
 /// How many abandoned calls the forecast promised and how many there were.
@@ -83,6 +87,8 @@ pub struct Pacer {
     least: f64,
     /// Answers until dialling ends, likewise.
     to_come: f64,
+    /// Whether it was the law and not AI's share that said how much may be risked, likewise.
+    lawful: bool,
 }
 
 impl Pacer {
@@ -100,6 +106,8 @@ impl Pacer {
                 happened: TRUST,
             },
             taken: 0.0,
+            overflow: Price::default(),
+            consent: ConsentShare::default(),
         };
         Self::resume(config, state)
     }
@@ -118,6 +126,7 @@ impl Pacer {
             compiled: None,
             least: 0.0,
             to_come: 0.0,
+            lawful: true,
         })
     }
 
@@ -151,6 +160,7 @@ impl Pacer {
     pub fn observe(&mut self, event: Event, jurisdiction: &Jurisdiction, now: Moment) {
         let State { beliefs, record, .. } = &mut self.state;
         match event {
+            Event::Placed { ai } => self.state.consent.observe(ai),
             Event::RingingEnded { since, how } => {
                 let took = now.since(since);
                 match how {
@@ -175,11 +185,19 @@ impl Pacer {
                 self.ledger_of(jurisdiction).observe(abandoned, now);
                 if let Some(overflow) = self.config.overflow {
                     let taken = f64::from(u8::from(event != Event::Connected));
-                    self.state.taken = (self.state.taken * RECORD_DECAY) + overflow.share - taken;
+                    let most = OVERFLOW_PULL / OVERFLOW_GAIN;
+                    self.state.taken =
+                        (self.state.taken * RECORD_DECAY + overflow.share - taken).clamp(-most, most);
                 }
-                let room = self.room(std::slice::from_ref(jurisdiction), now);
-                let pull = self.pull(room);
-                self.state.price.observe(pull, &self.config.steering);
+                // A price that nobody was asked for learns nothing.
+                if self.lawful {
+                    let room = self.room(std::slice::from_ref(jurisdiction), now);
+                    let pull = self.pull(room);
+                    self.state.price.observe(pull, &self.config.steering);
+                } else {
+                    let pull = self.overflow_pull();
+                    self.state.overflow.observe(pull, &self.config.steering);
+                }
             }
         }
     }
@@ -275,16 +293,19 @@ impl Pacer {
         // the upper end of what is likely.
         let answer = (answers.mean() + answers.deviation()).min(1.0);
         let correction = self.state.record.correction();
+        let places = if self.config.overflow.is_some() {
+            snapshot.ai_free
+        } else {
+            0
+        };
+        let consent = if places > 0 {
+            self.state.consent.mean()
+        } else {
+            0.0
+        };
         let accepted = match self.config.mode {
             Mode::Power { .. } => 1.0,
-            _ => {
-                let usual = match self.config.overflow {
-                    Some(overflow) => overflow.share,
-                    None => usual_risk(snapshot.agents.len(), answer),
-                };
-                let factor = self.state.price.factor(self.pull(room));
-                (usual * factor).min(OVERFLOW_MOST)
-            }
+            _ => self.accepted(snapshot.agents.len(), answer, consent, room),
         };
         let most = match self.config.mode {
             Mode::Power { ratio } => {
@@ -293,14 +314,14 @@ impl Pacer {
             _ => AT_ONCE,
         };
         decision.accepted_risk = accepted;
-        let places = if self.config.overflow.is_some() {
-            snapshot.ai_free
-        } else {
-            0
+        let mut ahead = Lookahead::new(snapshot, &self.outlook, answer, consent, now);
+        let lost = |ahead: &Lookahead, taken: &[f64; crate::GRID]| {
+            let ai_taken = if places > 0 { ahead.taken(places) } else { *taken };
+            ahead.abandoned(taken, &ai_taken)
         };
-        let mut ahead = Lookahead::new(snapshot, &self.outlook, answer, now);
         let mut taken = ahead.taken(0);
-        let mut promised = ahead.abandoned(&taken);
+        let (alone, backed) = lost(&ahead, &taken);
+        let mut promised = alone + backed;
         decision.bound = if matches!(self.config.mode, Mode::Power { .. }) {
             Bound::Ratio
         } else {
@@ -308,42 +329,28 @@ impl Pacer {
         };
         while decision.dials < most.max(covered).min(snapshot.lines) {
             let risk = ahead.risk(&taken);
-            let backed = decision.dials < covered;
-            if !backed && risk > accepted {
+            let backed_by_agent = decision.dials < covered;
+            if !backed_by_agent && risk > accepted {
                 decision.next_risk = Some(risk);
                 decision.bound = Bound::Risk;
                 break;
             }
             ahead.dial();
             let taken_then = ahead.taken(0);
-            let lost = if places > 0 {
-                ahead.taken(places)
-            } else {
-                taken_then
-            };
-            let expected = ahead.abandoned(&lost) * correction;
-            if !backed
-                && !self.admits(
-                    room,
-                    &ahead,
-                    places,
-                    expected,
-                    decision.ringing + decision.dials + 1,
-                )
-            {
+            let (alone, backed) = lost(&ahead, &taken_then);
+            let expected = (alone + backed) * correction;
+            let ringing = decision.ringing + decision.dials + 1;
+            if !backed_by_agent && !self.admits(room, &ahead, places, expected, ringing) {
                 decision.next_risk = Some(risk);
-                decision.bound = if places > 0 {
+                decision.bound = if backed > alone {
                     Bound::Places
                 } else {
                     Bound::Ledger(room.window)
                 };
                 break;
             }
-            if places == 0 {
-                let more = expected / correction;
-                self.state.record.promised += more - promised;
-                promised = more;
-            }
+            self.state.record.promised += alone + backed - promised;
+            promised = alone + backed;
             decision.expected_abandoned = expected;
             decision.dials += 1;
             taken = taken_then;
@@ -353,31 +360,43 @@ impl Pacer {
     /// Whether what may be abandoned of the calls in the air fits into every window.
     fn admits(&self, room: Room, ahead: &Lookahead, places: usize, expected: f64, ringing: usize) -> bool {
         let limits = &self.config.limits;
-        // Behind AI nobody is to be abandoned at all.
-        let strictest = if places > 0 { PLACES_ALPHA } else { 1.0 };
         [
             (room.lawful + room.credit, limits.alpha),
             (room.hour, limits.hour_alpha),
         ]
         .into_iter()
         .all(|(room, alpha)| {
-            let alpha = alpha.min(strictest);
             fits(room, expected, ringing, alpha)
-                && (ahead.shared || room < 0.0 || ahead.burst(places + room as usize + 1) < alpha)
+                && (ahead.shared || room < 0.0 || ahead.burst(room as usize + 1, places) < alpha)
         })
     }
 
-    /// How hard what is left in the ledger, or of the share that AI may take, pulls at the price.
+    /// The risk of meeting no free person that the next dial may run. Who did not agree to an AI agent is abandoned
+    /// then, so the law's price is paid for that share of the dials; of those who did, AI may take only so many.
+    fn accepted(&mut self, agents: usize, answer: f64, consent: f64, room: Room) -> f64 {
+        let law = usual_risk(agents, answer) * self.state.price.factor(self.pull(room)) / (1.0 - consent);
+        let share = match self.config.overflow {
+            Some(overflow) if consent > 0.0 => {
+                overflow.share * self.state.overflow.factor(self.overflow_pull())
+            }
+            _ => f64::INFINITY,
+        };
+        self.lawful = law <= share;
+        law.min(share).min(OVERFLOW_MOST)
+    }
+
+    /// How hard what is left in the ledger pulls at the price.
     fn pull(&self, room: Room) -> f64 {
-        if self.config.overflow.is_some() {
-            (OVERFLOW_GAIN * self.state.taken).clamp(-OVERFLOW_PULL, OVERFLOW_PULL)
-        } else {
-            pull(
-                &room,
-                self.config.limits.share * self.to_come,
-                &self.config.steering,
-            )
-        }
+        pull(
+            &room,
+            self.config.limits.share * self.to_come,
+            &self.config.steering,
+        )
+    }
+
+    /// How hard what is left of the share that AI may take pulls at its price.
+    fn overflow_pull(&self) -> f64 {
+        (OVERFLOW_GAIN * self.state.taken).clamp(-OVERFLOW_PULL, OVERFLOW_PULL)
     }
 
     /// How many people answer per second even if nothing is risked: the closed form of one dial per idle agent.
@@ -393,8 +412,8 @@ impl Pacer {
         let (least, to_come) = (self.least, self.to_come);
         let rooms = jurisdictions.iter().map(|jurisdiction| {
             let ledger = self.ledger_of(jurisdiction);
-            let pace = PACE * ledger.pace(least, now);
-            let mut room = ledger.room(limits.share, limits.day, limits.hour, pace.max(least), now);
+            let pace = (PACE * ledger.pace(least, now)).max(least);
+            let mut room = ledger.room(limits.share, limits.day, limits.hour, pace, now);
             let answered = ledger.count(Window::Period, now).answered as f64;
             let settled = (answered / SETTLED).min(1.0);
             let lent = CAUTION * to_come * limits.share;

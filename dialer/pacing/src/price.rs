@@ -38,7 +38,7 @@ const TIMID: f64 = 2.0;
 const SPREAD: f64 = 4.0;
 
 /// The risk that is accepted at the moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Price {
     logarithm: f64,
 }

@@ -22,6 +22,15 @@ pub enum Agent {
     },
 }
 
+/// A call that was placed, has not ended and was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ringing {
+    /// When it was placed.
+    pub since: Moment,
+    /// The probability that an AI agent may take it: one or zero where it is known what the person agreed to.
+    pub ai: f64,
+}
+
 /// A call of another campaign that rings for the same agents.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rival {
@@ -34,13 +43,13 @@ pub struct Rival {
 pub struct Snapshot {
     /// Every live lease.
     pub agents: Vec<Agent>,
-    /// When each call was placed that has not ended and was not answered.
-    pub ringing: Vec<Moment>,
+    /// Calls in the air.
+    pub ringing: Vec<Ringing>,
     /// People who answered and have no agent yet.
     pub waiting: usize,
     /// Calls of other campaigns that want the same agents.
     pub rivals: Vec<Rival>,
-    /// Free places for AI agents.
+    /// Free places for AI agents, who take only calls that they may take.
     pub ai_free: usize,
     /// The campaign, the company or the platform is paused.
     pub paused: bool,
@@ -72,6 +81,11 @@ pub enum Ended {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
+    /// A number was dialled.
+    Placed {
+        /// An AI agent may take the call.
+        ai: bool,
+    },
     /// A dial is no longer ringing.
     RingingEnded {
         /// When it was placed.

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use voice_pacing::{
     Agent, Bound, CEILING, Config, Ended, Event, Jurisdiction, Limits, Mode, Moment, Overflow, Pacer,
-    Snapshot, State, Window,
+    Ringing, Snapshot, State, Window,
 };
 
 const NOON: f64 = 1_800_000_000.0;
@@ -62,7 +62,10 @@ fn snapshot(idle: usize, talking: usize, ringing: usize, now: f64) -> Snapshot {
             .chain((0..talking).map(talk))
             .collect(),
         ringing: (0..ringing)
-            .map(|number| at(now - (number % 20) as f64))
+            .map(|number| Ringing {
+                since: at(now - (number % 20) as f64),
+                ai: 0.0,
+            })
             .collect(),
         lines: 1_000,
         ..Snapshot::default()
@@ -148,23 +151,39 @@ fn agentless_dials_one_number_per_free_place() {
     assert_eq!(pacer.decide(&world, &[us()], at(now)).dials, 7);
 }
 
-#[test]
-fn ai_behind_people_lets_people_be_kept_busier() {
-    let plain = seasoned(Config::default(), &[false; 300]);
+/// The dials of a team with AI behind it, whose calls in the air are to people of whom this share agreed to AI.
+fn dials_behind_ai(agreed: usize, of: usize, ai_free: usize) -> usize {
     let config = Config {
         overflow: Some(Overflow { share: 0.3 }),
         ..Config::default()
     };
-    let behind = seasoned(config, &[false; 300]);
-    let dials = |(mut pacer, now): (Pacer, f64)| {
-        let world = Snapshot {
-            ai_free: 20,
-            ..snapshot(3, 7, 0, now)
-        };
-        pacer.decide(&world, &[us()], at(now)).dials
+    let (mut pacer, now) = seasoned(config, &[false; 300]);
+    for dial in 0..600 {
+        let ai = dial % of < agreed;
+        pacer.observe(Event::Placed { ai }, &us(), at(now));
+    }
+    let mut world = Snapshot {
+        ai_free,
+        ..snapshot(3, 7, 2, now)
     };
-    let (plain, behind) = (dials(plain), dials(behind));
-    assert!(behind > plain, "{behind} {plain}");
+    for (number, call) in world.ringing.iter_mut().enumerate() {
+        call.ai = f64::from(u8::from(number % of < agreed));
+    }
+    pacer.decide(&world, &[us()], at(now)).dials
+}
+
+#[test]
+fn ai_behind_people_lets_people_be_kept_busier_and_the_more_so_the_more_agreed_to_it() {
+    let dials = [0, 3, 5].map(|agreed| dials_behind_ai(agreed, 5, 20));
+    assert!(dials.windows(2).all(|pair| pair[0] < pair[1]), "{dials:?}");
+    let (mut pacer, now) = seasoned(Config::default(), &[false; 300]);
+    let plain = pacer.decide(&snapshot(3, 7, 2, now), &[us()], at(now)).dials;
+    assert_eq!(dials[0], plain, "AI that may take nobody is as good as none");
+}
+
+#[test]
+fn consent_without_a_free_place_is_worth_nothing() {
+    assert_eq!(dials_behind_ai(5, 5, 0), dials_behind_ai(0, 5, 0));
 }
 
 #[test]
@@ -232,7 +251,13 @@ proptest! {
         let (mut pacer, now) = seasoned(Config::default(), &[false; 300]);
         let dials = |pacer: &mut Pacer, ringing| {
             let mut world = snapshot(idle, talking, 0, now);
-            world.ringing = vec![at(now); ringing];
+            world.ringing = vec![
+                Ringing {
+                    since: at(now),
+                    ai: 0.0
+                };
+                ringing
+            ];
             pacer.decide(&world, &[us()], at(now)).dials
         };
         let (fewer, more) = (dials(&mut pacer, ringing), dials(&mut pacer, ringing + 1));

@@ -125,6 +125,8 @@ pub enum News {
     /// It was over already, and now it came to something else: the carrier itself says how it ended, or a
     /// fact that was late says that somebody was talked to.
     EndedOtherwise,
+    /// It was over already, and a fact that was late says more about it: what it came to stays.
+    Late,
 }
 
 impl Line {
@@ -174,7 +176,8 @@ impl Line {
         // A fact that arrives after the end can still change what the end means: somebody was talked to.
         match (was, news) {
             (None, _) | (_, Some(News::Key(_))) => news,
-            (Some(was), _) => (self.class() != Some(was)).then_some(News::EndedOtherwise),
+            (Some(was), _) if self.class() != Some(was) => Some(News::EndedOtherwise),
+            (Some(_), _) => news.map(|_| News::Late),
         }
     }
 
@@ -389,6 +392,21 @@ mod tests {
         );
         assert_eq!(line.hear(&event(ended(CallOutcome::NoAnswer, false), 70)), None);
         assert_eq!(line.class(), Some(Class::Busy));
+    }
+
+    /// The call was answered and hung up at once, and its end overtook its answer.
+    #[test]
+    fn an_answer_that_is_told_after_the_end_is_kept_once_and_changes_nothing_else() {
+        let mut line = line();
+        let end = event(ended(CallOutcome::Completed, false), 12);
+        assert_eq!(line.hear(&end), Some(News::Ended));
+        let class = line.class();
+        let answer = event(CallFact::Answered, 10);
+        assert_eq!(line.hear(&answer), Some(News::Late));
+        assert_eq!(line.hear(&answer), None, "once");
+        assert_eq!(line.answered_at, Some(at(10)));
+        assert_eq!((line.phase, line.class()), (Phase::Ended, class));
+        assert_eq!(line.hear(&event(CallFact::Ringing, 2)), None);
     }
 
     #[test]

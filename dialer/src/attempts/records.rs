@@ -81,7 +81,8 @@ pub struct Applied {
     pub amended: HashSet<AttemptId>,
 }
 
-/// Writes how far lines have come. Never takes a state back.
+/// Writes how far lines have come. Never takes a state back; of an attempt that has ended, only what was not known is
+/// filled in.
 ///
 /// # Errors
 /// When the database fails.
@@ -100,13 +101,15 @@ pub async fn apply_progress(tx: &mut TenantTx, lines: &[&Line]) -> Result<()> {
              answered_by = coalesce(u.answered_by, a.answered_by),
              bridged_at = coalesce(a.bridged_at, u.bridged_at),
              agent_kind = coalesce(a.agent_kind, u.agent_kind),
-             agent_id = coalesce(u.agent_id, a.agent_id),
-             abandoned = a.abandoned OR u.abandoned, opted_out_at = coalesce(a.opted_out_at, u.opted_out_at)
+             agent_id = CASE WHEN a.state = 'finished' THEN coalesce(a.agent_id, u.agent_id)
+                             ELSE coalesce(u.agent_id, a.agent_id) END,
+             abandoned = a.abandoned OR (u.abandoned AND a.state <> 'finished'),
+             opted_out_at = coalesce(a.opted_out_at, u.opted_out_at)
          FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::timestamptz[],
                      $9::text[], $10::uuid[], $11::bool[], $14::timestamptz[])
               AS u(id, state, carrier, carrier_call_id, answered_at, answered_by, bridged_at, agent_kind, agent_id,
                    abandoned, opted_out_at)
-         WHERE a.tenant_id = $1 AND a.id = u.id AND a.id BETWEEN $12 AND $13 AND a.state <> 'finished'",
+         WHERE a.tenant_id = $1 AND a.id = u.id AND a.id BETWEEN $12 AND $13",
     )
     .bind(tx.tenant().0)
     .bind(ids(lines))
@@ -127,7 +130,7 @@ pub async fn apply_progress(tx: &mut TenantTx, lines: &[&Line]) -> Result<()> {
     Ok(())
 }
 
-/// Writes ends, and what follows for the contacts, the ledger and the numbers used.
+/// Writes ends, and what follows for the contacts and the ledger.
 ///
 /// # Errors
 /// When the database fails.
@@ -210,7 +213,6 @@ pub async fn apply_ends(tx: &mut TenantTx, ends: &[Concluded], now: DateTime<Utc
         .collect();
     settle_contacts(tx, &amended).await?;
     note_in_ledger(tx, fresh.iter().chain(&amended).copied()).await?;
-    count_answers(tx, &fresh).await?;
     Ok(applied)
 }
 
@@ -222,8 +224,12 @@ async fn release_contacts(tx: &mut TenantTx, ends: &[&Concluded], now: DateTime<
     let tries = |end: &Concluded| serde_json::to_string(&end.tries).unwrap_or_else(|_| "{}".to_owned());
     sqlx::query(
         "UPDATE app.campaign_contacts c SET
-             state = u.state, next_attempt_at = coalesce(u.next_at, c.next_attempt_at), tries = u.tries::jsonb,
-             last_outcome = u.class, attempt_id = NULL, callback_at = NULL, updated_at = $8
+             -- Whoever asked for another call during this one gets it, whatever the retry policy makes of this one.
+             state = CASE WHEN c.callback_at > $8 AND u.state <> 'suppressed' THEN 'ready' ELSE u.state END,
+             next_attempt_at = CASE WHEN c.callback_at > $8 THEN c.callback_at
+                                    ELSE coalesce(u.next_at, c.next_attempt_at) END,
+             callback_at = CASE WHEN c.callback_at > $8 THEN c.callback_at END,
+             tries = u.tries::jsonb, last_outcome = u.class, attempt_id = NULL, updated_at = $8
          FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[], $9::text[])
               AS u(campaign_id, contact_id, attempt_id, state, next_at, tries, class)
          WHERE c.tenant_id = $1 AND c.campaign_id = u.campaign_id AND c.contact_id = u.contact_id
@@ -284,7 +290,7 @@ async fn release_contacts(tx: &mut TenantTx, ends: &[&Concluded], now: DateTime<
 }
 
 /// A contact that turns out to have been talked to, or to want no calls, is not called again, unless it is being
-/// called already.
+/// called already or asked for it.
 async fn settle_contacts(tx: &mut TenantTx, ends: &[&Concluded]) -> Result<()> {
     let reached: Vec<_> = ends
         .iter()
@@ -298,7 +304,8 @@ async fn settle_contacts(tx: &mut TenantTx, ends: &[&Concluded]) -> Result<()> {
          FROM unnest($2::uuid[], $3::uuid[], $4::smallint[], $5::text[], $6::text[])
               AS u(campaign_id, contact_id, number, state, class)
          WHERE c.tenant_id = $1 AND c.campaign_id = u.campaign_id AND c.contact_id = u.contact_id
-           AND c.attempts_made = u.number AND c.state IN ('ready', 'exhausted')",
+           AND c.attempts_made = u.number AND c.state IN ('ready', 'exhausted')
+           AND (c.callback_at IS NULL OR u.state = 'suppressed')",
     )
     .bind(tx.tenant().0)
     .bind(reached.iter().map(|end| end.campaign.0).collect::<Vec<_>>())
@@ -341,18 +348,23 @@ async fn note_in_ledger(tx: &mut TenantTx, ends: impl Iterator<Item = &Concluded
     sqlx::query(
         "WITH notes AS (
              SELECT * FROM unnest($2::uuid[], $3::timestamptz[], $4::text[]) AS n(token, at, word)),
+         -- Looked up one by one and written over: in a new table, without statistics, a join scans the tenant.
          held AS MATERIALIZED (
-             SELECT l.phone_token, l.dials, l.companies, l.ends FROM app.dial_ledger l
-             WHERE l.tenant_id = $1 AND l.phone_token = ANY ($2) ORDER BY l.phone_token FOR UPDATE)
-         UPDATE app.dial_ledger l SET dials = u.dials, companies = u.companies, ends = u.ends
-         FROM held, LATERAL (
+             SELECT l.* FROM (SELECT DISTINCT token FROM notes ORDER BY token) AS n
+             CROSS JOIN LATERAL (
+                 SELECT l.phone_token, l.dials, l.companies, l.ends FROM app.dial_ledger l
+                 WHERE l.tenant_id = $1 AND l.phone_token = n.token FOR UPDATE OFFSET 0) AS l)
+         INSERT INTO app.dial_ledger AS l (tenant_id, phone_token, dials, companies, ends)
+         SELECT $1, held.phone_token, u.dials, u.companies, u.ends
+         FROM held CROSS JOIN LATERAL (
              SELECT coalesce(array_agg(e.at ORDER BY e.i), '{}') AS dials,
                     coalesce(array_agg(e.company ORDER BY e.i), '{}') AS companies,
                     coalesce(array_agg(coalesce(n.word, e.word) ORDER BY e.i), '{}') AS ends
              FROM unnest(held.dials, held.companies, held.ends) WITH ORDINALITY AS e(at, company, word, i)
              LEFT JOIN notes n ON n.token = held.phone_token AND n.at = e.at
              WHERE n.word IS DISTINCT FROM $5) AS u
-         WHERE l.tenant_id = $1 AND l.phone_token = held.phone_token",
+         ON CONFLICT (tenant_id, phone_token)
+         DO UPDATE SET dials = excluded.dials, companies = excluded.companies, ends = excluded.ends",
     )
     .bind(tx.tenant().0)
     .bind(notes.iter().map(|(token, ..)| *token).collect::<Vec<_>>())
@@ -366,30 +378,6 @@ async fn note_in_ledger(tx: &mut TenantTx, ends: impl Iterator<Item = &Concluded
 
 /// The carrier refused: the dial leaves the ledger.
 const NEVER_WAS: &str = "never_was";
-
-/// What the answer rate of a number is learnt from.
-async fn count_answers(tx: &mut TenantTx, ends: &[&Concluded]) -> Result<()> {
-    let answers: Vec<(Uuid, DateTime<Utc>)> = ends
-        .iter()
-        .filter(|end| end.line.answered_at.is_some())
-        .filter_map(|end| Some((end.line.caller_number?, end.line.claimed_at)))
-        .collect();
-    if answers.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "UPDATE app.caller_number_days d SET answers = d.answers + u.answers
-         FROM (SELECT number_id, (at AT TIME ZONE 'UTC')::date AS day, count(*)::integer AS answers
-               FROM unnest($2::uuid[], $3::timestamptz[]) AS n(number_id, at) GROUP BY 1, 2 ORDER BY 1, 2) AS u
-         WHERE d.tenant_id = $1 AND d.number_id = u.number_id AND d.day = u.day",
-    )
-    .bind(tx.tenant().0)
-    .bind(answers.iter().map(|(number, _)| *number).collect::<Vec<_>>())
-    .bind(answers.iter().map(|(_, at)| *at).collect::<Vec<_>>())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
 
 const LINE: &str = "SELECT a.id, a.campaign_id, a.shard, a.contact_id, a.call_id, a.number, a.phone_token, a.account_id,
            a.caller_number_id, a.state, a.carrier, a.carrier_call_id, a.claimed_at, a.answered_at, a.answered_by,

@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use uuid::Uuid;
 use voice_contacts::suppressions::Scope;
 use voice_postgres::{Result, TenantTx};
-use voice_schemas::{CampaignId, ProviderAccountId, TenantId, events::campaign::CampaignStatus};
+use voice_schemas::{AgentId, CampaignId, ProviderAccountId, TenantId, events::campaign::CampaignStatus};
 use voice_telephony::PhoneNumber;
 
 use crate::{
@@ -137,8 +137,8 @@ pub struct Campaign {
     pub opt_out_url: Option<String>,
     /// How long an agent may look at a contact.
     pub preview: TimeDelta,
-    /// Where the audio of AI agents goes.
-    pub ai_stream_url: Option<String>,
+    /// The AI agent that talks, where one does.
+    pub ai_agent: Option<AgentId>,
     /// What the call is, to the law.
     pub purpose: String,
     /// Record calls.
@@ -175,7 +175,7 @@ pub async fn load(tx: &mut TenantTx, id: CampaignId) -> Result<Option<Campaign>>
     let row = sqlx::query(
         "SELECT c.company_id, c.name, c.status, c.dialling_mode, c.shadow, c.shards, c.max_concurrent, c.power_ratio,
                 c.abandon_target, c.ring_seconds, c.max_call_seconds, c.amd, c.amd_certainty, c.voicemail_url,
-                c.safe_harbour_url, c.opt_out_key, c.opt_out_scope, c.opt_out_url, c.preview_seconds, c.ai_stream_url, c.ai_overflow, c.purpose, c.record,
+                c.safe_harbour_url, c.opt_out_key, c.opt_out_scope, c.opt_out_url, c.preview_seconds, c.ai_agent_id, c.ai_overflow, c.purpose, c.record,
                 c.caller_pool_id, c.declarations, c.calendar_id, c.retry_policy_id, c.end_at, c.epoch, c.version, c.timezone
          FROM app.campaigns c WHERE c.tenant_id = $1 AND c.id = $2",
     )
@@ -241,7 +241,7 @@ pub async fn load(tx: &mut TenantTx, id: CampaignId) -> Result<Option<Campaign>>
         },
         opt_out_url: row.try_get("opt_out_url")?,
         preview: seconds("preview_seconds")?,
-        ai_stream_url: row.try_get("ai_stream_url")?,
+        ai_agent: row.try_get::<Option<Uuid>, _>("ai_agent_id")?.map(AgentId),
         purpose: row.try_get("purpose")?,
         record: row.try_get("record")?,
         caller_pool: row.try_get("caller_pool_id")?,

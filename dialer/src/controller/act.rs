@@ -52,13 +52,15 @@ impl Worker {
         let metrics = self.deps.metrics.clone();
         for (key, shard) in &mut self.shards {
             shard.take_back_lost_reservations(now);
-            let due: Vec<AttemptId> = shard
+            // Whom nobody else may take comes first, and then who has waited longest.
+            let mut due: Vec<(bool, Option<DateTime<Utc>>, AttemptId)> = shard
                 .lines
                 .iter()
                 .filter(|(_, held)| undecided(held, now))
-                .map(|(attempt, _)| *attempt)
+                .map(|(attempt, held)| (held.line.ai_consent, held.line.answered_at, *attempt))
                 .collect();
-            for attempt in due {
+            due.sort_unstable();
+            for (.., attempt) in due {
                 let account = shard.lines.get(&attempt).and_then(|held| held.line.account);
                 let mut staff = shard.staff(account, now);
                 // Those reserved in this round are not free any more.

@@ -30,6 +30,8 @@ use crate::{
 /// Contacts looked at for a single dial, at least.
 const LOOK: u32 = 16;
 const LOOK_MOST: u32 = 500;
+/// How long a carrier may hold a dial back before it rings.
+const LONGEST_QUEUE: TimeDelta = TimeDelta::minutes(5);
 /// A hopper with nobody due is looked into again after this.
 const REST: TimeDelta = TimeDelta::seconds(1);
 
@@ -169,12 +171,9 @@ impl Worker {
                 .cloned();
             self.unannounced.extend(announcement(&self.deps, key, &dial.line));
             let jurisdiction = self.deps.gate.jurisdiction(dial.region.as_deref());
-            shard
-                .seen
-                .insert(voice_pacing::Jurisdiction(jurisdiction.clone()));
             let mut held = Held::new(dial.line.clone(), jurisdiction);
             held.requesting = way.is_some();
-            shard.lines.insert(dial.line.attempt, held);
+            shard.take_on(held, dial.zone, now);
             if let Some(way) = way {
                 request(&self.deps, key, campaign, way, dial, self.replies.clone());
             }
@@ -354,7 +353,11 @@ fn originate(deps: &Deps, key: ShardKey, campaign: &Campaign, way: &Line, dial: 
         },
         record: campaign.record,
         on_answer: match (campaign.mode, way.client.carrier()) {
-            (Mode::Agentless, _) => stream(campaign, &dial.line).into_iter().collect(),
+            (Mode::Agentless, carrier) => {
+                stream(deps, campaign, &dial.line, carrier, campaign.ring + LONGEST_QUEUE)
+                    .into_iter()
+                    .collect()
+            }
             // Held in silence until we say where it goes; Telnyx does that by itself.
             (_, Carrier::Twilio) => vec![Instruction::Prompt(Prompt::Pause { seconds: 10 })],
             (_, Carrier::Telnyx) => Vec::new(),

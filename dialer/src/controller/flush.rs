@@ -27,6 +27,7 @@ use crate::{
     campaigns::SOURCE,
     error::Error,
     events::{ENDED, OPT_OUTS},
+    origination::number_days::{self, Uses},
     shards,
 };
 
@@ -40,6 +41,7 @@ impl Worker {
         let mut tenants: BTreeSet<TenantId> = self.end_owners.iter().map(|(tenant, ..)| *tenant).collect();
         tenants.extend(self.leg_news.iter().map(|(tenant, ..)| *tenant));
         tenants.extend(self.opt_outs.iter().map(|said| said.owner.0));
+        tenants.extend(self.afterwards.iter().map(|(tenant, _)| *tenant));
         tenants.extend(self.agent_inputs.iter().map(|(tenant, ..)| *tenant));
         tenants.extend(
             self.shards
@@ -63,7 +65,7 @@ impl Worker {
             .map(|(_, agent, input)| (*agent, input.clone()))
             .collect();
         let changed = agents::apply(&mut tx, &inputs, now).await?;
-        let dirty: Vec<&Line> = self
+        let mut dirty: Vec<&Line> = self
             .shards
             .range((tenant, voice_schemas::CampaignId(uuid::Uuid::nil()), 0)..)
             .take_while(|((owner, ..), _)| *owner == tenant)
@@ -71,8 +73,16 @@ impl Worker {
             .filter(|held| held.dirty)
             .map(|held| &held.line)
             .collect();
-        attempts::apply_progress(&mut tx, &dirty).await?;
         let written: Vec<AttemptId> = dirty.iter().map(|line| line.attempt).collect();
+        // Each once, as it is known last: a statement must not meet the same row twice.
+        let late: BTreeMap<AttemptId, &Line> = self
+            .afterwards
+            .iter()
+            .filter(|(owner, _)| *owner == tenant)
+            .map(|(_, line)| (line.attempt, line))
+            .collect();
+        dirty.extend(late.into_values());
+        attempts::apply_progress(&mut tx, &dirty).await?;
         let ends: Vec<_> = self
             .ends
             .iter()
@@ -95,10 +105,12 @@ impl Worker {
             seats.push((event, agents::legs::hear(&mut tx, *agent, event, now).await?));
         }
         tx.commit().await?;
+        number_days::count(&self.deps.database, tenant, &answers(&ends, &applied)).await;
         for (event, heard) in seats {
             self.seat(tenant, event, heard);
         }
         self.leg_news = rest;
+        self.afterwards.retain(|(owner, _)| *owner != tenant);
         self.say_farewell(tenant, now);
 
         #[allow(clippy::cast_precision_loss)]
@@ -202,6 +214,8 @@ impl Worker {
             let (key, line) = (*key, line.clone());
             if matches!(news, Some(News::Ended | News::EndedOtherwise)) {
                 self.amend(key, line.clone(), now);
+            } else if news == Some(News::Late) {
+                self.afterwards.push((key.0, line.clone()));
             }
             if let Some(shard) = self.shards.get_mut(&key)
                 && line.end.is_some()
@@ -211,6 +225,20 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// Answers of attempts that ended just now, by the number shown.
+fn answers(ends: &[attempts::Concluded], applied: &attempts::Applied) -> Uses {
+    let mut uses = Uses::new();
+    let ended = ends.iter().map(|end| &end.line);
+    for line in ended.filter(|line| applied.ended.contains(&line.attempt) && line.answered_at.is_some()) {
+        if let Some(number) = line.caller_number {
+            uses.entry((number, line.claimed_at.date_naive()))
+                .or_default()
+                .answers += 1;
+        }
+    }
+    uses
 }
 
 impl Shard {

@@ -79,9 +79,13 @@ impl Worker {
                     .push(OptOut::of(key, line, &shard.campaign, pressed));
                 news = Some(News::EndedOtherwise);
             }
-            if news == Some(News::EndedOtherwise) {
-                let line = line.clone();
-                self.amend(key, line, now);
+            match news {
+                Some(News::EndedOtherwise) => {
+                    let line = line.clone();
+                    self.amend(key, line, now);
+                }
+                Some(News::Late) => self.afterwards.push((key.0, line.clone())),
+                _ => {}
             }
             return;
         }
@@ -95,7 +99,7 @@ impl Worker {
         held.dirty = true;
         self.urgent |= matches!(news, News::Answered | News::Verdict);
         match news {
-            News::Placed | News::EndedOtherwise => {}
+            News::Placed | News::EndedOtherwise | News::Late => {}
             News::Answered => answered(shard, attempt, now),
             News::Verdict => {
                 // Decided again with the verdict; a decision that stands is kept by the decision itself.

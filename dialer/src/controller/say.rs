@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use voice_schemas::{
-    events::call::{AgentKind, CallFact, CallRef, Direction, Ending, Evidence},
+    events::call::{AgentKind, CallFact, CallRef, Carrier, Direction, Ending, Evidence},
     topics,
 };
 use voice_telephony::{
     CallContext, Conference, ConnectStream, Gather, HookUrls, Instruction, Prompt, SealedContext,
+    media::StreamPurpose,
 };
 
 use super::worker::{Deps, ShardKey};
@@ -19,6 +20,8 @@ use crate::{
 
 /// A call that hears a message is hung up after this, whatever becomes of the message.
 pub(super) const LONGEST_MESSAGE: TimeDelta = TimeDelta::seconds(120);
+/// A carrier that is told to stream does so within seconds.
+const STREAM_OPENS_WITHIN: TimeDelta = TimeDelta::seconds(60);
 /// How long a person has to press the key after a message.
 const KEY_SECONDS: u16 = 4;
 
@@ -79,7 +82,12 @@ pub(super) fn command(deps: &Deps, key: ShardKey, campaign: &Campaign, line: &At
                 conference.reporting_to(&way.hooks, &sealed(false)),
             )]
         }
-        Say::Ai => stream(campaign, line).into_iter().collect(),
+        Say::Ai => {
+            let opens_within = STREAM_OPENS_WITHIN;
+            stream(deps, campaign, line, way.client.carrier(), opens_within)
+                .into_iter()
+                .collect()
+        }
         Say::Voicemail => message(&campaign.voicemail_url),
         Say::SafeHarbour => message(&campaign.safe_harbour_url),
         Say::Farewell => message(&campaign.opt_out_url),
@@ -113,17 +121,25 @@ fn message(url: &str, key: char, hooks: &HookUrls, context: &SealedContext) -> V
     ]
 }
 
-/// Where the audio of an AI agent goes.
-pub(super) fn stream(campaign: &Campaign, line: &Attempt) -> Option<Instruction> {
-    let url = campaign.ai_stream_url.clone()?;
+/// The way to the campaign's AI agent, for one stream that is opened in time.
+pub(super) fn stream(
+    deps: &Deps,
+    campaign: &Campaign,
+    line: &Attempt,
+    carrier: Carrier,
+    opens_within: TimeDelta,
+) -> Option<Instruction> {
+    let purpose = StreamPurpose {
+        tenant: campaign.tenant,
+        call: line.call,
+        agent: campaign.ai_agent?,
+        attempt: Some(line.attempt),
+    };
     Some(Instruction::ConnectStream(ConnectStream {
-        url,
-        name: None,
-        parameters: [
-            ("attempt_id".to_owned(), line.attempt.0.to_string()),
-            ("call_id".to_owned(), line.call.0.to_string()),
-        ]
-        .into(),
+        url: deps
+            .streams
+            .url(carrier, &purpose, deps.clock.now(), opens_within),
+        ..ConnectStream::default()
     }))
 }
 

@@ -8,9 +8,10 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use voice_pacing::{
-    Agent, Config, Ended, Event, Jurisdiction, Limits, Mode as Pace, Moment, Overflow, Pacer, Snapshot,
-    Window,
+    Agent, Config, Ended, Event, Jurisdiction, Limits, Mode as Pace, Moment, Overflow, Pacer, Ringing,
+    Snapshot, Window,
 };
 use voice_schemas::{
     AgentId, AttemptId, ProviderAccountId,
@@ -25,14 +26,12 @@ use crate::{
     agents::{AgentRow, Reach},
     answer::{Answered, Staff, machine_probability},
     attempts::{Line, Phase},
+    calendar,
     campaigns::{Campaign, Mode},
 };
 
 /// A line that ended is remembered for so long, in case its end turns out to have been another.
 const REMEMBERED: TimeDelta = TimeDelta::minutes(10);
-
-/// So many calls under way say something about the list they are from.
-const ENOUGH_TO_KNOW: usize = 20;
 
 /// What was done about an answered call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +78,8 @@ pub(super) struct Shard {
     pub(super) pacer: Pacer,
     /// Whose laws calls of this shard were counted under.
     pub(super) seen: BTreeSet<Jurisdiction>,
+    /// On whose clocks people were dialled, and when last.
+    pub(super) clocks: HashMap<Tz, DateTime<Utc>>,
     /// Contacts to look at in the next claim.
     pub(super) look: u32,
     /// Nobody is due before.
@@ -177,7 +178,10 @@ impl Shard {
             .lines
             .values()
             .filter(|held| held.line.answered_at.is_none())
-            .map(|held| Moment::from(held.line.claimed_at));
+            .map(|held| Ringing {
+                since: Moment::from(held.line.claimed_at),
+                ai: f64::from(u8::from(held.line.ai_consent)),
+            });
         let answered = self.lines.values().filter(|held| held.line.answered_at.is_some());
         let waiting = answered.clone().filter(|held| {
             matches!(held.handled, None | Some(Handled::Waiting(_))) && held.line.bridged.is_none()
@@ -190,23 +194,18 @@ impl Shard {
             } else {
                 waiting.count()
             },
-            closes: self.campaign.end_at.map(Moment::from),
-            ai_free: if self.ai_takes_all() {
-                self.staff(None, now).free_ai
-            } else {
-                0
-            },
+            closes: calendar::closes(
+                self.campaign.calendar.as_ref(),
+                self.campaign.end_at,
+                self.clocks.keys().copied(),
+                now,
+            )
+            .map(Moment::from),
+            ai_free: self.staff(None, now).free_ai,
             paused,
             lines: self.room(),
             ..Snapshot::default()
         }
-    }
-
-    /// Whether an AI agent stands behind every call. One stands only behind those who agreed to it: who dials as if
-    /// it stood behind all abandons the others. A few calls prove nothing about the next.
-    fn ai_takes_all(&self) -> bool {
-        self.campaign.mode == Mode::Agentless
-            || (self.lines.len() >= ENOUGH_TO_KNOW && self.lines.values().all(|held| held.line.ai_consent))
     }
 
     /// Who could take a call of this account now; of any, where it does not say.
@@ -219,7 +218,7 @@ impl Shard {
                     && (self.campaign.mode == Mode::Agentless || held.handled == Some(Handled::Ai))
             })
             .count();
-        let ai = if self.campaign.ai_stream_url.is_some() {
+        let ai = if self.campaign.ai_agent.is_some() {
             self.share()
         } else {
             0
@@ -339,6 +338,16 @@ impl Shard {
         known
     }
 
+    /// Takes a line on, and tells pacing whom it is to reach.
+    pub(super) fn take_on(&mut self, held: Held, zone: Tz, now: DateTime<Utc>) {
+        self.clocks.insert(zone, now);
+        let ai = held.line.ai_consent;
+        self.pacer
+            .observe(Event::Placed { ai }, &held.jurisdiction, now.into());
+        self.seen.insert(held.jurisdiction.clone());
+        self.lines.insert(held.line.attempt, held);
+    }
+
     /// Tells pacing how the ringing of a line ended, once.
     pub(super) fn tell_ringing(&mut self, attempt: AttemptId, how: Ended, now: DateTime<Utc>) {
         if let Some(held) = self.lines.get_mut(&attempt)
@@ -358,9 +367,10 @@ impl Shard {
         }
     }
 
-    /// Forgets lines that ended long ago.
+    /// Forgets lines that ended long ago, and clocks nobody was dialled on for as long.
     pub(super) fn forget(&mut self, now: DateTime<Utc>) {
         self.ended.retain(|_, (_, at)| now - *at < REMEMBERED);
+        self.clocks.retain(|_, at| now - *at < REMEMBERED);
     }
 }
 

@@ -24,7 +24,7 @@ use voice_schemas::{
     events::{call::CallEvent, campaign::CampaignStatus},
 };
 use voice_telemetry::{Emit as _, Metrics};
-use voice_telephony::ContextKeys;
+use voice_telephony::{ContextKeys, media::StreamUrls};
 
 use super::{
     directory::Listings,
@@ -72,6 +72,8 @@ pub struct Deps {
     pub lines: Arc<RwLock<Arc<Lines>>>,
     /// Seals what comes back with webhooks.
     pub context: Arc<ContextKeys>,
+    /// Where calls talk to AI agents.
+    pub streams: StreamUrls,
     /// The law.
     pub gate: Arc<dyn Gate>,
     /// What is known of campaigns.
@@ -112,6 +114,8 @@ pub(super) struct Worker {
     pub(super) end_owners: Vec<ShardKey>,
     /// Events about attempts nobody holds in memory.
     pub(super) late: Late,
+    /// Lines that had ended and of which more is known now, not written yet.
+    pub(super) afterwards: Vec<(TenantId, attempts::Line)>,
     /// Attempts whose `attempt.dialled` is not confirmed.
     pub(super) unannounced: Vec<voice_kafka::OutboundRecord>,
     /// Somebody answered, or the detector spoke.
@@ -144,6 +148,7 @@ pub async fn run(deps: Deps, mut partition: Partition) -> Result<(), WorkerError
         ends: Vec::new(),
         end_owners: Vec::new(),
         late: Late::default(),
+        afterwards: Vec::new(),
         unannounced: Vec::new(),
         opt_outs: Vec::new(),
         leg_news: Vec::new(),
@@ -405,6 +410,7 @@ impl Worker {
                 agents: agents.into_iter().map(|agent| (agent.id, agent)).collect(),
                 seen,
                 pacer,
+                clocks: HashMap::new(),
                 look: 0,
                 rest_until: now,
                 agents_seen: 0,

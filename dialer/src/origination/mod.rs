@@ -3,3 +3,4 @@
 pub mod caller_id;
 pub mod carriers;
 pub mod cps;
+pub(crate) mod number_days;

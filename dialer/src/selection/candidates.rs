@@ -72,6 +72,10 @@ FROM levels l CROSS JOIN LATERAL (
 WHERE l.priority IS NOT NULL
 LIMIT $5";
 
+/// The hopper is read in its order and no further than wanted, also where the planner takes it for a few rows that are
+/// sooner all read and sorted.
+const IN_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
+
 /// One contact, whether or not it is due, not locked: for "why not".
 const ONE: &str = "
 SELECT c.contact_id, c.attempts_made, c.tries::text AS tries, c.callback_at
@@ -85,6 +89,7 @@ pub(crate) async fn due(
     most: u32,
     now: DateTime<Utc>,
 ) -> Result<Vec<Candidate>> {
+    sqlx::query(IN_ORDER).execute(&mut **tx).await?;
     let rows = sqlx::query(DUE)
         .bind(tx.tenant().0)
         .bind(campaign.id.0)

@@ -1,8 +1,9 @@
 //! One claim: the transaction that turns due contacts into attempts.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono_tz::Tz;
 use rand::Rng;
 use uuid::{NoContext, Timestamp, Uuid};
 use voice_postgres::{Database, TenantTx};
@@ -11,14 +12,17 @@ use voice_telephony::PhoneNumber;
 
 use super::{
     candidates::{self, Candidate, Phone},
-    judge::{Judged, judge},
+    judge::{Judged, judge, zone},
     writes,
 };
 use crate::{
     attempts::{Line, small},
     campaigns::{CallerNumber, Campaign, caller_numbers},
     gate::Gate,
-    origination::caller_id,
+    origination::{
+        caller_id,
+        number_days::{self, Uses},
+    },
 };
 
 /// What is wanted.
@@ -53,6 +57,8 @@ pub struct Dial {
     pub account: ProviderAccountId,
     /// Where the number plan places it.
     pub region: Option<String>,
+    /// The clock the campaign's hours were looked up on.
+    pub zone: Tz,
 }
 
 /// What a claim came to.
@@ -177,6 +183,7 @@ pub async fn claim(
     }
     writes::write(&mut tx, order, &claim.dials, &decisions, now).await?;
     tx.commit().await.map_err(ClaimError::Unconfirmed)?;
+    number_days::count(database, order.campaign.tenant, &uses(&claim.dials)).await;
     Ok(claim)
 }
 
@@ -260,6 +267,7 @@ pub(super) fn dial(
         from: number.number.clone(),
         account: number.account,
         region: phone.facts.region.clone(),
+        zone: zone(&phone.facts),
     }
 }
 
@@ -279,13 +287,15 @@ pub(crate) fn fresh_id(now: DateTime<Utc>) -> Uuid {
     ))
 }
 
-/// How often each number was chosen.
-pub(super) fn shown(dials: &[Dial]) -> BTreeMap<Uuid, i32> {
-    let mut shown = BTreeMap::new();
-    for dial in dials {
-        if let Some(number) = dial.line.caller_number {
-            *shown.entry(number).or_default() += 1;
+/// What the numbers shown were used for.
+pub(super) fn uses(dials: &[Dial]) -> Uses {
+    let mut uses = Uses::new();
+    for line in dials.iter().map(|dial| &dial.line) {
+        if let Some(number) = line.caller_number {
+            uses.entry((number, line.claimed_at.date_naive()))
+                .or_default()
+                .dials += 1;
         }
     }
-    shown
+    uses
 }

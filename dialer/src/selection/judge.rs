@@ -64,13 +64,17 @@ pub fn judge(gate: &dyn Gate, campaign: &Campaign, facts: &Facts, now: DateTime<
     Judged { verdict, for_good }
 }
 
-/// The campaign's own hours on the person's clock; without a known zone, on UTC's: the law, which knows better
-/// where the person may be, is asked besides.
+/// The campaign's own hours on the person's clock.
 fn closed_until(campaign: &Campaign, facts: &Facts, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let zone = facts
+    campaign.calendar.as_ref()?.closed_until(now, zone(facts))
+}
+
+/// The person's clock; without a known zone, UTC's: the law, which knows better where the person may be, is asked
+/// besides.
+pub(super) fn zone(facts: &Facts) -> Tz {
+    facts
         .timezone
         .as_deref()
         .and_then(|zone| zone.parse().ok())
-        .unwrap_or(Tz::UTC);
-    campaign.calendar.as_ref()?.closed_until(now, zone)
+        .unwrap_or(Tz::UTC)
 }

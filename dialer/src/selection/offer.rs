@@ -16,7 +16,7 @@ use super::{
 use crate::{
     agents::{self, Input},
     campaigns::{CallerNumber, caller_numbers},
-    origination::caller_id,
+    origination::{caller_id, number_days},
     preview::{self, Offer, State},
 };
 
@@ -139,8 +139,10 @@ pub async fn accept(
     writes::write(&mut tx, order, std::slice::from_ref(&dial), &[decision], now).await?;
     preview::close(&mut tx, accepted, State::Dialled, &[], now).await?;
     tx.commit().await.map_err(ClaimError::Unconfirmed)?;
+    let dials = vec![dial];
+    number_days::count(database, order.campaign.tenant, &claim::uses(&dials)).await;
     Ok(Accepted::Dial(Box::new(Claim {
-        dials: vec![dial],
+        dials,
         looked_at: 1,
         ..Claim::default()
     })))

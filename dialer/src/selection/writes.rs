@@ -12,7 +12,7 @@ use voice_schemas::{
 };
 
 use super::{
-    claim::{Dial, Order, shown},
+    claim::{Dial, Order},
     judge::Judged,
 };
 use crate::{attempts::small, campaigns::SOURCE, gate::Verdict, outbox, shards};
@@ -64,20 +64,7 @@ pub(super) async fn write(
     }
     insert_attempts(tx, order, dials, now).await?;
     note_dials(tx, order, dials, now).await?;
-    move_to_dialling(tx, order, dials, now).await?;
-    let shown = shown(dials);
-    sqlx::query(
-        "INSERT INTO app.caller_number_days AS d (tenant_id, number_id, day, dials)
-         SELECT $1, u.number_id, $4, u.dials FROM unnest($2::uuid[], $3::integer[]) AS u(number_id, dials)
-         ON CONFLICT (tenant_id, number_id, day) DO UPDATE SET dials = d.dials + excluded.dials",
-    )
-    .bind(tx.tenant().0)
-    .bind(shown.keys().copied().collect::<Vec<_>>())
-    .bind(shown.values().copied().collect::<Vec<_>>())
-    .bind(now.date_naive())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    move_to_dialling(tx, order, dials, now).await
 }
 
 async fn store_decisions(

@@ -29,6 +29,8 @@ pub(crate) enum Fate {
     Person,
     /// A person answers, and presses this key when they are asked to.
     Presses(char),
+    /// A person answers and hangs up at once; that they answered is told when [`FakeCarrier::tell_answers`] says so.
+    Overtaken,
     /// A machine answers; its beep comes after its greeting.
     Machine,
     /// An agent's telephone: they pick up and stay.
@@ -172,6 +174,20 @@ impl FakeCarrier {
         }
     }
 
+    /// Tells of every call that ended that it had been answered.
+    pub(crate) async fn tell_answers(&self) {
+        let calls: Vec<CallRef> = self
+            .state()
+            .calls
+            .values()
+            .filter(|live| live.ended)
+            .map(|live| live.call.clone())
+            .collect();
+        for call in calls {
+            self.tell(&call, CallFact::Answered).await;
+        }
+    }
+
     pub(crate) fn dialled(&self) -> Vec<AttemptId> {
         self.state().dialled.clone()
     }
@@ -269,6 +285,7 @@ impl FakeCarrier {
                     self.end(&id, CallOutcome::Completed).await;
                 }
             }
+            Fate::Overtaken => self.end(&id, CallOutcome::Completed).await,
             Fate::NoAnswer => self.end(&id, CallOutcome::NoAnswer).await,
             Fate::Busy | Fate::Unanswered => self.end(&id, CallOutcome::Busy).await,
             Fate::Silent | Fate::Lost | Fate::Throttled => {}

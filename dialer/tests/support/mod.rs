@@ -9,6 +9,7 @@
 )]
 
 mod carrier;
+pub(crate) mod http;
 mod owner;
 
 use std::{
@@ -44,7 +45,10 @@ use voice_schemas::{
     topics::{self, Topic},
 };
 use voice_telemetry::Metrics;
-use voice_telephony::{ContextKey, ContextKeys, HookUrls, PhoneNumber};
+use voice_telephony::{
+    ContextKey, ContextKeys, HookUrls, PhoneNumber,
+    media::{StreamKey, StreamTokens, StreamUrls},
+};
 
 pub(crate) use self::{
     carrier::{FakeCarrier, Fate},
@@ -171,6 +175,23 @@ impl Stage {
         };
         stage.set_up().await;
         stage
+    }
+
+    /// An AI agent.
+    pub(crate) async fn ai_agent(&self) -> AgentId {
+        let agent = AgentId::random();
+        let mut tx = self.api.tenant(self.tenant).await.unwrap();
+        sqlx::query(
+            "INSERT INTO app.ai_agents (tenant_id, id, name, provider, instructions)
+             VALUES ($1, $2, 'Ada', 'openai_realtime', 'Be brief.')",
+        )
+        .bind(self.tenant.0)
+        .bind(agent.0)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+        agent
     }
 
     async fn set_up(&self) {
@@ -349,6 +370,10 @@ impl Stage {
             producer: self.producer.clone(),
             lines: Arc::new(RwLock::new(Arc::new(lines))),
             context: Arc::clone(&self.context),
+            streams: StreamUrls::new(
+                &"wss://media.test".parse().unwrap(),
+                Arc::new(StreamTokens::new(StreamKey::new([9; 32]), None)),
+            ),
             gate,
             clock: SystemClock::shared(),
             metrics: Metrics::empty(),

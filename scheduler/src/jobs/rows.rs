@@ -1,15 +1,20 @@
 //! The rows of a report: asked for, taken, finished. Every state change is one transaction.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use sqlx::{Row, types::Json};
+use uuid::Uuid;
 use voice_postgres::{
     Database, TenantTx,
     outbox::{OutboxRecord, enqueue},
 };
 use voice_reports::Format;
-use voice_schemas::{Envelope, EventId, EventType, ReportId, ScheduleId, events::report::ReportData, topics};
+use voice_schemas::{
+    CampaignId, Envelope, EventId, EventType, ReportId, ScheduleId, events::report::ReportData, topics,
+};
 
 use super::{
     ReportJob,
@@ -418,4 +423,21 @@ pub async fn push_again(
     queue::push(&mut tx, &job).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// What the tenant calls its campaigns. Two of one name are told apart by their ids.
+pub(super) async fn campaign_names(
+    tx: &mut TenantTx,
+) -> Result<HashMap<CampaignId, String>, voice_postgres::Error> {
+    let rows: Vec<(Uuid, String, bool)> = sqlx::query_as(
+        "SELECT id, name, count(*) OVER (PARTITION BY name) > 1 FROM app.campaigns WHERE tenant_id = $1",
+    )
+    .bind(tx.tenant().0)
+    .fetch_all(&mut **tx)
+    .await?;
+    let named = rows.into_iter().map(|(id, name, shared)| {
+        let id = CampaignId(id);
+        (id, if shared { format!("{name} ({id})") } else { name })
+    });
+    Ok(named.collect())
 }

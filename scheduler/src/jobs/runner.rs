@@ -157,16 +157,17 @@ impl Runner {
         if taken.kind != daily_summary::KIND {
             return Err(Error::Unsupported("report kind").into());
         }
-        let tenant = {
+        let (tenant, campaign_names) = {
             let mut tx = self
                 .database
                 .tenant(taken.job.tenant)
                 .await
                 .map_err(Error::from)?;
-            tenants::current(&mut tx)
+            let tenant = tenants::current(&mut tx)
                 .await
                 .map_err(Error::from)?
-                .ok_or(Error::NoTenant)?
+                .ok_or(Error::NoTenant)?;
+            (tenant, rows::campaign_names(&mut tx).await.map_err(Error::from)?)
         };
         let day = taken
             .parameters
@@ -186,6 +187,7 @@ impl Runner {
         };
         let language = taken.locale.as_deref().unwrap_or(&tenant.default_locale);
         let request = DailyRequest {
+            campaign_names,
             tenant: tenant.id,
             tenant_name: tenant.name,
             day,

@@ -1,6 +1,6 @@
 //! One scenario played by everybody, and the figures that come of it.
 
-use voice_pacing::{Config, ConfigError, Limits, Overflow, Prior};
+use voice_pacing::{Config, ConfigError, HOUR, Limits, Overflow, Prior};
 
 use crate::{
     dialers::{Dialer, Known, Method, Ours, Ratio, Settings, Vicidial},
@@ -235,6 +235,11 @@ impl<'a> Case<'a> {
             percent(most(&|outcome| outcome.worst(3_600.0, false))),
             None,
         );
+        let over = outcomes
+            .iter()
+            .filter(|outcome| outcome.worst(3_600.0, false) > HOUR)
+            .count();
+        self.find("hours_over_limit", "", over as f64, None);
         self.find(
             "usual_worst_hour",
             "%",
@@ -276,8 +281,7 @@ impl<'a> Case<'a> {
         if self.scenario.ai.is_some() {
             let taken = mean(&|outcome| outcome.ai_taken as f64 / outcome.answered() as f64);
             self.find("taken_by_ai", "%", percent(taken), None);
-            let kept = |outcome: &Outcome| (outcome.abandoned() - outcome.hung_up) as f64;
-            self.find("abandoned_calls", "calls", outcomes.iter().map(kept).sum(), None);
+            self.behind_ai(outcomes);
         }
         if self.scenario.days > 1 {
             let period = most(&|outcome| outcome.periods().into_iter().fold(0.0, f64::max));
@@ -298,6 +302,34 @@ impl<'a> Case<'a> {
                 shares.fold(0.0, f64::max)
             });
             self.find("worst_campaign", "%", percent(worst), None);
+        }
+    }
+
+    /// Where everybody agreed to AI, nobody is to be abandoned. Where not, the risk that the law allows grows with the share
+    /// that did: the exponential model says how busy people can be at most at that risk.
+    fn behind_ai(&mut self, outcomes: &[Outcome]) {
+        let Some(ai) = self.scenario.ai else { return };
+        if ai.consent >= 1.0 {
+            let kept = |outcome: &Outcome| (outcome.abandoned() - outcome.hung_up) as f64;
+            self.find("abandoned_calls", "calls", outcomes.iter().map(kept).sum(), None);
+        } else if let [Answer::Constant { p }] = self.scenario.answer[..] {
+            let scenario = self.scenario;
+            let rest = scenario.machines * scenario.to_machine.mean()
+                + scenario.busy * scenario.to_busy.mean()
+                + (1.0 - scenario.machines - scenario.busy) * scenario.ring_limit;
+            let chain = Chain {
+                agents: self.agents,
+                answer: p,
+                ring: p * scenario.to_answer.mean() + (1.0 - p) * rest,
+                service: scenario.talk.mean() + scenario.wrap.mean(),
+            };
+            let best = 100.0
+                * solve(&chain, LIMIT / (1.0 - ai.consent))
+                    .rates
+                    .utilisation(&chain);
+            let value = 100.0 * utilisation(outcomes);
+            let peer = "exponential model at 3 % of all";
+            self.find("with_some_consent", "%", value, Some((peer, best)));
         }
     }
 

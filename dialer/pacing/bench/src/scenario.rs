@@ -249,6 +249,13 @@ pub struct Ai {
     pub after: f64,
     /// The share of answers they may take.
     pub share: f64,
+    /// The share of people who agreed to talk to them.
+    #[serde(default = "everybody")]
+    pub consent: f64,
+}
+
+const fn everybody() -> f64 {
+    1.0
 }
 
 #[derive(Deserialize)]

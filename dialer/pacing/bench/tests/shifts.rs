@@ -26,7 +26,7 @@ fn ours(scenario: &Scenario, agents: usize, seed: u64) -> Outcome {
 #[test]
 fn every_scenario_of_the_file_is_read_and_its_pacer_can_be_set() {
     let all = scenario::all().unwrap();
-    assert_eq!(all.len(), 20);
+    assert_eq!(all.len(), 21);
     for scenario in &all {
         config(scenario).check().unwrap();
     }

@@ -8,7 +8,8 @@
 //! that could be false or late.
 //!
 //! Dials are counted once they are [`HOLD`] old and not when they end: people answer before anybody else gives up,
-//! so a burst of dials looks better than it is until all of it is over.
+//! so a burst of dials looks better than it is until all of it is over. Who counts them at 16 s notices another list a
+//! minute earlier, and has fifty people abandoned by the first burst of a large team.
 
 use std::sync::LazyLock;
 

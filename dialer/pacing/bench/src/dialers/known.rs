@@ -79,7 +79,11 @@ impl Dialer for Known<'_> {
     fn told(&mut self, event: Event, now: Moment) {
         match event {
             Event::RingingEnded { .. } | Event::TalkEnded { .. } | Event::WrapEnded { .. } => {}
-            Event::Connected | Event::Overflowed | Event::Abandoned | Event::Misjudged => {
+            Event::Placed { .. }
+            | Event::Connected
+            | Event::Overflowed
+            | Event::Abandoned
+            | Event::Misjudged => {
                 self.ours.told(event, now);
             }
         }

@@ -163,7 +163,7 @@ impl Dialer for Vicidial {
                 self.answers += 1;
                 self.drops += 1;
             }
-            Event::Misjudged | Event::TalkEnded { .. } | Event::WrapEnded { .. } => {}
+            Event::Placed { .. } | Event::Misjudged | Event::TalkEnded { .. } | Event::WrapEnded { .. } => {}
         }
     }
 

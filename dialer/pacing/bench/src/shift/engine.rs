@@ -2,13 +2,14 @@
 
 use std::{collections::VecDeque, time::Instant};
 
-use voice_pacing::{Agent, Ended, Event, Moment, Snapshot};
+use voice_pacing::{Agent, Ended, Event, Moment, Ringing, Snapshot};
 
 use super::{
     blend::Blend,
     carriers::{Carriers, Taken},
     clock::{Clock, Due},
     outcome::{Minute, Outcome, Spans},
+    state::{Call, Seat},
 };
 use crate::{dialers::Dialer, draw::Chance, scenario::Scenario};
 
@@ -18,38 +19,13 @@ const LAST_CALLS: f64 = 40.0;
 /// The carrier is asked about a call that has not been heard of for so long beyond the longest ringing.
 const ASK_AFTER: f64 = 10.0;
 
-#[derive(Clone, Copy, Debug)]
-struct Call {
-    campaign: usize,
-    route: usize,
-    placed: f64,
-    truth: Ended,
-    /// What the dialer is told.
-    judged: Ended,
-    answered: f64,
-    hangs_up: bool,
-    gone_early: bool,
-    /// The dialer knows that it is over.
-    known: bool,
-    /// Connected, gone, or never a person.
-    done: bool,
-    waiting: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Seat {
-    doing: Option<Agent>,
-    idle_since: f64,
-    leaving: bool,
-    campaign: usize,
-    wrap: f64,
-}
-
 struct Engine<'a, 'd> {
     scenario: &'a Scenario,
     seed: u64,
     dialers: &'a mut [Box<dyn Dialer + 'd>],
     chance: Chance,
+    /// Who agreed to AI, apart from everything else that is left to chance.
+    agreed: Chance,
     clock: Clock,
     now: f64,
     shift_began: f64,
@@ -77,6 +53,7 @@ pub fn play(scenario: &Scenario, agents: usize, seed: u64, dialers: &mut [Box<dy
         seed,
         dialers,
         chance: Chance::new(seed, 1),
+        agreed: Chance::new(seed, 4),
         clock: Clock::default(),
         now: 0.0,
         shift_began: 0.0,
@@ -237,13 +214,14 @@ impl Engine<'_, '_> {
         snapshot.ringing.clear();
         snapshot.rivals.clear();
         for (other, ringing) in self.ringing.iter().enumerate() {
-            let placed = ringing
-                .iter()
-                .map(|call| Moment::from_seconds(self.calls[*call].placed));
+            let ringing = ringing.iter().map(|call| &self.calls[*call]);
             if other == campaign {
-                snapshot.ringing.extend(placed);
+                snapshot.ringing.extend(ringing.map(|call| Ringing {
+                    since: Moment::from_seconds(call.placed),
+                    ai: f64::from(u8::from(call.ai)),
+                }));
             } else if self.blend.rivals(campaign, other) {
-                let placed: Vec<Moment> = placed.collect();
+                let placed: Vec<Moment> = ringing.map(|call| Moment::from_seconds(call.placed)).collect();
                 snapshot.rivals.extend(self.dialers[other].rivals(&placed, now));
             }
         }
@@ -287,6 +265,8 @@ impl Engine<'_, '_> {
             };
             self.outcome.dials += u64::from(alive);
             self.outcome.line_seconds += rings;
+            let ai = self.scenario.ai.is_some_and(|ai| self.agreed.happens(ai.consent));
+            self.tell(campaign, Event::Placed { ai });
             let call = self.calls.len();
             self.calls.push(Call {
                 campaign,
@@ -300,6 +280,7 @@ impl Engine<'_, '_> {
                 known: false,
                 done: false,
                 waiting: false,
+                ai,
             });
             self.ringing[campaign].push(call);
             self.clock.set(self.now + rings, Due::RingOver(call));
@@ -444,7 +425,7 @@ impl Engine<'_, '_> {
         }
         self.calls[call].waiting = true;
         self.waiting.push_back(call);
-        if let Some(ai) = self.scenario.ai {
+        if let Some(ai) = self.scenario.ai.filter(|_| self.calls[call].ai) {
             let at = (self.calls[call].answered + ai.after).max(self.now);
             self.clock.set(at, Due::AiTakes(call));
         }
@@ -491,7 +472,7 @@ impl Engine<'_, '_> {
             return;
         }
         self.calls[at].done = true;
-        if call.hangs_up && (!call.known || self.scenario.ai.is_some()) {
+        if call.hangs_up && (!call.known || call.ai) {
             // Gone within the time the law gives, before the verdict was there or AI took over.
             self.outcome.gone_early += 1;
             self.calls[at].gone_early = true;
@@ -561,10 +542,13 @@ impl Engine<'_, '_> {
         self.seats[seat].doing = Some(Agent::Idle);
         self.seats[seat].idle_since = self.now;
         let takes = |call: &usize| self.blend.takes(self.calls[*call].campaign, seat);
+        let alone = |call: &usize| takes(call) && !self.calls[*call].ai;
+        // Those whom nobody else may take come first.
         if let Some(call) = self
             .waiting
             .iter()
-            .position(takes)
+            .position(alone)
+            .or_else(|| self.waiting.iter().position(takes))
             .and_then(|at| self.waiting.remove(at))
         {
             self.connect(call, seat);

@@ -10,6 +10,7 @@ mod carriers;
 mod clock;
 mod engine;
 mod outcome;
+mod state;
 
 pub use engine::play;
 pub use outcome::{Outcome, Spans};
