@@ -75,6 +75,10 @@ async fn replay_all(settings: &Settings, letters: Vec<Kept>) -> anyhow::Result<E
     for kept in letters {
         let place = format!("{}@{}", kept.at.partition, kept.at.offset);
         let outcome = match &kept.letter.origin {
+            // What people said is not copied into a letter; an empty record would only come back.
+            origin @ Origin::Record { .. } if kept.letter.payload.is_empty() => Err(anyhow::anyhow!(
+                "the letter holds no bytes; the record itself is {origin}, as long as that topic keeps it"
+            )),
             Origin::Record { .. } => replay(&producer, kept)
                 .await
                 .map(|_| "in its topic again".to_owned())

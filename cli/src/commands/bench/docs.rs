@@ -1,6 +1,6 @@
 //! How figures are shown: what each means, what was promised, what limits it. Draws `docs/benchmarks.md`.
 
-use std::{fmt::Write as _, fs, path::Path, process::ExitCode};
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, process::ExitCode};
 
 use comfy_table::Table;
 
@@ -282,9 +282,12 @@ fn page(reports: &[Report]) -> anyhow::Result<String> {
             writeln!(page, "| `{id}` | {} |", rest.join(" | "))?;
         }
         writeln!(page)?;
+        let mut explained = BTreeSet::new();
         for figure in &report.figures {
-            if let Some(Entry { what, limit, .. }) = entry(&report.name, &figure.id) {
-                writeln!(page, "- `{}`: {what} {limit}", figure.id)?;
+            if let Some(Entry { id, what, limit, .. }) = entry(&report.name, &figure.id)
+                && explained.insert(id)
+            {
+                writeln!(page, "- `{id}`: {what} {limit}")?;
             }
         }
     }
