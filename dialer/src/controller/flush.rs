@@ -27,7 +27,7 @@ use crate::{
     campaigns::SOURCE,
     error::Error,
     events::{ENDED, OPT_OUTS},
-    origination::number_days::{self, Uses},
+    origination::number_days::{self, Use, Uses},
     shards,
 };
 
@@ -229,16 +229,9 @@ impl Worker {
 
 /// Answers of attempts that ended just now, by the number shown.
 fn answers(ends: &[attempts::Concluded], applied: &attempts::Applied) -> Uses {
-    let mut uses = Uses::new();
     let ended = ends.iter().map(|end| &end.line);
-    for line in ended.filter(|line| applied.ended.contains(&line.attempt) && line.answered_at.is_some()) {
-        if let Some(number) = line.caller_number {
-            uses.entry((number, line.claimed_at.date_naive()))
-                .or_default()
-                .answers += 1;
-        }
-    }
-    uses
+    let answered = ended.filter(|line| applied.ended.contains(&line.attempt) && line.answered_at.is_some());
+    number_days::uses(answered, Use::ANSWER)
 }
 
 impl Shard {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use voice_postgres::{Database, Result};
 use voice_schemas::TenantId;
 
-use crate::events::NumbersUncounted;
+use crate::{attempts::Line, events::NumbersUncounted};
 
 /// Calls of a number on a day (UTC).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,8 +20,28 @@ pub(crate) struct Use {
     pub(crate) answers: i32,
 }
 
+impl Use {
+    /// A call that was placed.
+    pub(crate) const DIAL: Self = Self { dials: 1, answers: 0 };
+    /// One that was answered.
+    pub(crate) const ANSWER: Self = Self { dials: 0, answers: 1 };
+}
+
 /// By number and day.
 pub(crate) type Uses = BTreeMap<(Uuid, NaiveDate), Use>;
+
+/// What the numbers shown by `lines` were used for, each of them for `each`.
+pub(crate) fn uses<'a>(lines: impl Iterator<Item = &'a Line>, each: Use) -> Uses {
+    let mut uses = Uses::new();
+    for line in lines {
+        if let Some(number) = line.caller_number {
+            let of_day = uses.entry((number, line.claimed_at.date_naive())).or_default();
+            of_day.dials += each.dials;
+            of_day.answers += each.answers;
+        }
+    }
+    uses
+}
 
 /// Adds to the days of numbers. What cannot be written is given up: it would only come late.
 pub(crate) async fn count(database: &Database, tenant: TenantId, uses: &Uses) {

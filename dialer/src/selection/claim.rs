@@ -21,7 +21,7 @@ use crate::{
     gate::Gate,
     origination::{
         caller_id,
-        number_days::{self, Uses},
+        number_days::{self, Use, Uses},
     },
 };
 
@@ -289,13 +289,5 @@ pub(crate) fn fresh_id(now: DateTime<Utc>) -> Uuid {
 
 /// What the numbers shown were used for.
 pub(super) fn uses(dials: &[Dial]) -> Uses {
-    let mut uses = Uses::new();
-    for line in dials.iter().map(|dial| &dial.line) {
-        if let Some(number) = line.caller_number {
-            uses.entry((number, line.claimed_at.date_naive()))
-                .or_default()
-                .dials += 1;
-        }
-    }
-    uses
+    number_days::uses(dials.iter().map(|dial| &dial.line), Use::DIAL)
 }
