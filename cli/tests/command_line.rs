@@ -97,8 +97,9 @@ fn check_says_what_is_missing_and_migrate_and_topics_apply_mend_it() {
     let audit = voice(&["audit", "--json"], &environment);
     assert!(
         audit.status.success(),
-        "nothing was lost where there is nothing: {}",
-        text(&audit.stdout)
+        "nothing was lost where there is nothing: {}{}",
+        text(&audit.stdout),
+        text(&audit.stderr)
     );
     let letters = voice(&["dead-letters", "list"], &environment);
     assert!(text(&letters.stdout).contains("0 dead letters"));

@@ -9,6 +9,8 @@ use rdkafka::{
     },
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError as ClientError,
+    metadata::{Metadata, MetadataTopic},
     types::RDKafkaErrorCode as Code,
 };
 use voice_schemas::topics::{Retention, Topic};
@@ -62,7 +64,8 @@ impl Admin {
         })
     }
 
-    /// Creates the topic or brings it to what the catalogue says. Partitions only ever grow.
+    /// Creates the topic or brings it to what the catalogue says, and waits until every partition has a leader.
+    /// Partitions only ever grow.
     ///
     /// # Errors
     /// When the cluster cannot be reached or refuses.
@@ -80,7 +83,10 @@ impl Admin {
             .await
             .map_err(|source| KafkaError::Admin { what: what(), source })?;
         match answer.into_iter().next() {
-            None | Some(Ok(_)) => return Ok(Applied::Created),
+            None | Some(Ok(_)) => {
+                self.led(&name, topic.partitions).await?;
+                return Ok(Applied::Created);
+            }
             Some(Err((_, Code::TopicAlreadyExists))) => {}
             Some(Err((_, code))) => return Err(KafkaError::Refused { what: what(), code }),
         }
@@ -92,8 +98,7 @@ impl Admin {
             self.client.alter_configs([&change], &AdminOptions::new()).await,
             &what(),
         )?;
-        let partitions = self.partitions(&name)?;
-        let from = i32::try_from(partitions.len()).unwrap_or(i32::MAX);
+        let from = self.led(&name, 1).await?;
         if from >= topic.partitions {
             return Ok(Applied::Kept);
         }
@@ -102,7 +107,31 @@ impl Admin {
             self.client.create_partitions([&more], &AdminOptions::new()).await,
             &what(),
         )?;
+        self.led(&name, topic.partitions).await?;
         Ok(Applied::Grown { from })
+    }
+
+    /// Waits until at least `wanted` partitions and all there are have a leader: the controller creates a topic before
+    /// the brokers know of it. Returns how many there are.
+    async fn led(&self, name: &str, wanted: i32) -> Result<i32, KafkaError> {
+        for _ in 0..ELECTION_TRIES {
+            let metadata = self.metadata(name)?;
+            let partitions = metadata
+                .topics()
+                .iter()
+                .filter(|topic| topic.name() == name)
+                .flat_map(MetadataTopic::partitions);
+            let led = partitions.clone().all(|partition| partition.error().is_none());
+            let count = i32::try_from(partitions.count()).unwrap_or(i32::MAX);
+            if led && count >= wanted {
+                return Ok(count);
+            }
+            tokio::time::sleep(ELECTION_WAIT).await;
+        }
+        Err(KafkaError::Refused {
+            what: format!("waiting for leaders of the topic {name}"),
+            code: Code::LeaderNotAvailable,
+        })
     }
 
     /// Deletes topics by their full names; one that does not exist is no error.
@@ -145,19 +174,22 @@ impl Admin {
     /// # Errors
     /// When the cluster cannot be reached.
     pub fn partitions(&self, name: &str) -> Result<Vec<i32>, KafkaError> {
-        let metadata = self
-            .observer
-            .fetch_metadata(Some(name), TIMEOUT)
-            .map_err(|source| KafkaError::Admin {
-                what: format!("looking up the topic {name}"),
-                source,
-            })?;
-        Ok(metadata
+        Ok(self
+            .metadata(name)?
             .topics()
             .iter()
             .filter(|topic| topic.name() == name)
             .flat_map(|topic| topic.partitions().iter().map(|partition| partition.id()))
             .collect())
+    }
+
+    fn metadata(&self, name: &str) -> Result<Metadata, KafkaError> {
+        self.observer
+            .fetch_metadata(Some(name), TIMEOUT)
+            .map_err(|source| KafkaError::Admin {
+                what: format!("looking up the topic {name}"),
+                source,
+            })
     }
 
     /// What every partition of a topic holds. Blocks on the network, and for a moment on an election.
@@ -172,28 +204,14 @@ impl Admin {
     }
 
     fn watermarks_of(&self, name: &str, partition: i32) -> Result<Watermarks, KafkaError> {
-        let mut tries = 0;
-        loop {
-            match self.observer.fetch_watermarks(name, partition, TIMEOUT) {
-                Ok((low, high)) => return Ok(Watermarks { low, high }),
-                // A partition that was just created or moved has no leader yet.
-                Err(source)
-                    if tries < ELECTION_TRIES
-                        && source.rdkafka_error_code().is_some_and(|code| {
-                            matches!(code, Code::NotLeaderForPartition | Code::LeaderNotAvailable)
-                        }) =>
-                {
-                    tries += 1;
-                    std::thread::park_timeout(ELECTION_WAIT);
+        let (low, high) =
+            settled(|| self.observer.fetch_watermarks(name, partition, TIMEOUT)).map_err(|source| {
+                KafkaError::Admin {
+                    what: format!("reading the offsets of {name}"),
+                    source,
                 }
-                Err(source) => {
-                    return Err(KafkaError::Admin {
-                        what: format!("reading the offsets of {name}"),
-                        source,
-                    });
-                }
-            }
-        }
+            })?;
+        Ok(Watermarks { low, high })
     }
 
     /// The next offset a group reads, by partition; partitions it never committed are missing. Blocks.
@@ -212,8 +230,7 @@ impl Admin {
         for partition in self.partitions(name)? {
             list.add_partition(name, partition);
         }
-        let committed = member
-            .committed_offsets(list, TIMEOUT)
+        let committed = settled(|| member.committed_offsets(list.clone(), TIMEOUT))
             .map_err(|source| KafkaError::Admin { what: what(), source })?;
         Ok(committed
             .elements()
@@ -240,8 +257,33 @@ impl Admin {
     }
 }
 
+/// Asks again while leaders and coordinators are being elected: they are for a moment after a partition was created or
+/// moved, and when the first group of a cluster is asked for. Blocks meanwhile.
+fn settled<T>(mut ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
+    for _ in 0..ELECTION_TRIES {
+        match ask() {
+            Err(error) if error.rdkafka_error_code().is_some_and(is_election) => {
+                std::thread::park_timeout(ELECTION_WAIT);
+            }
+            answer => return answer,
+        }
+    }
+    ask()
+}
+
+const fn is_election(code: Code) -> bool {
+    matches!(
+        code,
+        Code::NotLeaderForPartition
+            | Code::LeaderNotAvailable
+            | Code::NotCoordinator
+            | Code::CoordinatorNotAvailable
+            | Code::CoordinatorLoadInProgress
+    )
+}
+
 /// What the client makes of an answer about several resources.
-type Answers<T> = Result<Vec<Result<T, (T, Code)>>, rdkafka::error::KafkaError>;
+type Answers<T> = Result<Vec<Result<T, (T, Code)>>, ClientError>;
 
 fn first<T>(answer: Answers<T>, what: &str) -> Result<(), KafkaError> {
     let answers = answer.map_err(|source| KafkaError::Admin {
