@@ -123,7 +123,7 @@ impl<'a> Cursor<'a> {
         if self.peek()? == b'"' {
             return digits(self.string()?);
         }
-        digits(self.bare())
+        bare_number(self.bare())
     }
 
     fn bare(&mut self) -> &'a str {
@@ -144,12 +144,15 @@ impl<'a> Cursor<'a> {
         }
         match self.bare() {
             "true" | "false" | "null" => Some(()),
-            number => {
-                let canonical = number == "0" || !number.starts_with('0');
-                (canonical && digits(number).is_some()).then_some(())
-            }
+            number => bare_number(number).map(drop),
         }
     }
+}
+
+/// Digits as JSON writes a number: without a zero in front.
+fn bare_number(text: &str) -> Option<u64> {
+    let canonical = text == "0" || !text.starts_with('0');
+    digits(text).filter(|_| canonical)
 }
 
 #[cfg(test)]
@@ -270,6 +273,17 @@ mod tests {
             let _ = media(&text);
             let _ = twilio::media::parse(&text);
             let _ = telnyx::media::parse(&text);
+        }
+    }
+
+    #[test]
+    fn a_number_with_a_zero_in_front_is_no_json() {
+        for (chunk, is_frame) in [("0", true), ("10", true), ("010", false), ("00", false)] {
+            let text = format!(
+                r#"{{"event":"media","media":{{"track":"inbound","chunk":{chunk},"timestamp":5,"payload":"AAAA"}}}}"#
+            );
+            assert_eq!(media(&text).is_some(), is_frame, "{chunk}");
+            assert_eq!(twilio::media::parse(&text).is_ok(), is_frame, "{chunk}");
         }
     }
 
