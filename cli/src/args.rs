@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use url::Url;
 
 /// Voice by Kraliki: an AI call-centre platform.
 #[derive(Debug, Parser)]
@@ -54,7 +55,13 @@ pub enum Command {
         #[command(subcommand)]
         action: ContactsAction,
     },
-    /// Show what was recorded, or make a file to listen to.
+    /// Bring in what the company knows, and see what AI agents find in it.
+    Knowledge {
+        /// What to do.
+        #[command(subcommand)]
+        action: KnowledgeAction,
+    },
+    /// Show what was recorded, make a file to listen to, or destroy what may be kept no longer.
     Recordings {
         /// What to do.
         #[command(subcommand)]
@@ -172,6 +179,92 @@ pub enum RecordingsAction {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Destroy those that media.recording.keep_days keeps no longer, and say how many. The scheduler does so every hour.
+    Expire {
+        /// Only those of this tenant, by its short name or id.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Count everything and destroy nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Keep one, however long its rule keeps it, until it is released.
+    Hold {
+        /// The call: `call_…` or its UUID.
+        call: voice_schemas::CallId,
+        /// The tenant's short name or id.
+        #[arg(long)]
+        tenant: String,
+        /// Why, for whoever finds it held. It is stored beside the recording, in the clear.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Take a hold away.
+    Release {
+        /// The call: `call_…` or its UUID.
+        call: voice_schemas::CallId,
+        /// The tenant's short name or id.
+        #[arg(long)]
+        tenant: String,
+    },
+}
+
+/// What to do with what the company knows.
+#[derive(Debug, Subcommand)]
+pub enum KnowledgeAction {
+    /// Import articles: a file of JSON lines, a Markdown file, or a folder of these. All of it is taken, or none.
+    Import(KnowledgeImportArgs),
+    /// Show what is found, as it is read to a caller.
+    Search(KnowledgeSearchArgs),
+    /// Let an AI agent look things up in these collections, and in no others.
+    Allow {
+        /// The collections; none at all when absent.
+        collections: Vec<String>,
+        /// The tenant's short name or id.
+        #[arg(long)]
+        tenant: String,
+        /// The AI agent: `agt_…` or its UUID.
+        #[arg(long)]
+        agent: voice_schemas::AgentId,
+    },
+}
+
+/// Which articles, and where to.
+#[derive(Debug, Args)]
+pub struct KnowledgeImportArgs {
+    /// JSON lines (`{"id", "title", "body", "language"}` each), a Markdown file, or a folder of them.
+    pub path: PathBuf,
+    /// The tenant's short name or id.
+    #[arg(long)]
+    pub tenant: String,
+    /// What AI agents are allowed as a whole: small letters, digits, dashes.
+    #[arg(long, default_value = "general")]
+    pub collection: String,
+    /// Of articles that name none: two or three letters. `returns.es.md` names one.
+    #[arg(long, default_value = "en")]
+    pub language: String,
+    /// Take out what the collection has and the import has not.
+    #[arg(long)]
+    pub prune: bool,
+    /// Count everything and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What to look up.
+#[derive(Debug, Args)]
+pub struct KnowledgeSearchArgs {
+    /// The question.
+    pub question: String,
+    /// The tenant's short name or id.
+    #[arg(long)]
+    pub tenant: String,
+    /// Only in these collections, with commas; in all when absent.
+    #[arg(long, value_delimiter = ',', conflicts_with = "agent")]
+    pub collection: Vec<String>,
+    /// Only what this AI agent may find: `agt_…` or its UUID.
+    #[arg(long)]
+    pub agent: Option<voice_schemas::AgentId>,
 }
 
 /// What to do with contacts.
@@ -316,9 +409,11 @@ pub enum Bench {
     Dial(DialArgs),
     /// Agents kept busy and people abandoned on virtual shifts, beside other policies and the exact optimum.
     Pacing(PacingArgs),
+    /// Calls that one core bridges to an AI provider, beside Pipecat; or memory over an hour of calls.
+    Media(MediaArgs),
     /// Draw docs/benchmarks.md from the files in docs/benchmarks.
     Docs,
-    /// A process of the ingest bench: a server to be measured, or who asks it.
+    /// A process of a bench: a server to be measured, or who asks it.
     #[command(hide = true)]
     Part {
         /// Which one.
@@ -375,9 +470,69 @@ pub struct PacingArgs {
     pub json: Option<PathBuf>,
 }
 
-/// The processes of the ingest bench.
+/// How to measure media workers.
+#[derive(Debug, Args)]
+pub struct MediaArgs {
+    /// Repetitions; medians are reported.
+    #[arg(long, default_value_t = 2)]
+    pub runs: usize,
+    /// How long each number of calls is measured.
+    #[arg(long, default_value_t = 8)]
+    pub seconds: u64,
+    /// Instead: calls that begin and end all the time, and what becomes of the worker's memory.
+    #[arg(long)]
+    pub soak: bool,
+    /// Calls at a time.
+    #[arg(long, default_value_t = 200, requires = "soak")]
+    pub calls: usize,
+    /// How long.
+    #[arg(long, default_value_t = 60, requires = "soak")]
+    pub minutes: u64,
+    /// Also write the figures to this file.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+}
+
+/// The processes of the benches.
 #[derive(Debug, Subcommand)]
 pub enum BenchPart {
+    /// Those of the ingest bench.
+    #[command(flatten)]
+    Ingest(IngestPart),
+    /// Those of the media bench.
+    #[command(flatten)]
+    Media(MediaPart),
+}
+
+/// The processes of the media bench.
+#[derive(Debug, Subcommand)]
+pub enum MediaPart {
+    /// A media worker with one lane.
+    MediaWorker(MediaWorkerArgs),
+    /// Callers and the AI provider.
+    MediaRig,
+}
+
+/// What a media worker of the bench is given.
+#[derive(Debug, Args)]
+pub struct MediaWorkerArgs {
+    /// Where the provider is: `wss://localhost:443`.
+    #[arg(long)]
+    pub provider: Url,
+    /// The provider's certificate in Base64.
+    #[arg(long)]
+    pub certificate: String,
+    /// Where recordings grow, and where they are stored.
+    #[arg(long)]
+    pub folder: PathBuf,
+    /// Delete recordings as soon as they are stored: hours of them do not fit on a disk.
+    #[arg(long)]
+    pub forget: bool,
+}
+
+/// The processes of the ingest bench.
+#[derive(Debug, Subcommand)]
+pub enum IngestPart {
     /// The ingest service with two accounts of its own.
     Service,
     /// A handler that checks the signature, appends the body and answers, and no more.

@@ -70,6 +70,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Topics { action } => commands::topics::run(&settings, action).await,
         Command::Campaign { action } => commands::campaign::run(&settings, action).await,
         Command::Contacts { action } => commands::contacts::run(&settings, action).await,
+        Command::Knowledge { action } => commands::knowledge::run(&settings, action).await,
         Command::Recordings { action } => commands::recordings::run(&settings, action).await,
         Command::Audit { json } => commands::audit::run(&settings, json).await,
         Command::DeadLetters { action } => commands::dead_letters::run(&settings, action).await,

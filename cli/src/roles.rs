@@ -223,6 +223,14 @@ pub async fn start(settings: Settings, roles: &[Role]) -> anyhow::Result<Started
                 let app = voice_scheduler::App::build(settings.scheduler.clone(), deps);
                 started.scheduler = Some(app.clone());
                 app.spawn(&lifecycle);
+                let objects = voice_scheduler::jobs::files::folder(&settings.objects.folder)?;
+                let keep = settings.media.recording.keep_days.clone();
+                let (expiry_clock, expiry_metrics) = (clock.clone(), metrics.clone());
+                lifecycle.spawn(
+                    "recordings that run out",
+                    TaskPolicy::background(Duration::from_secs(5)),
+                    |stop| voice_recordings::expiry::run(objects, keep, expiry_clock, expiry_metrics, stop),
+                );
                 let relay = Database::connect(&settings.postgres, DatabaseRole::Relay).await?;
                 outbox::spawn(
                     &lifecycle,

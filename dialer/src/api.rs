@@ -5,6 +5,7 @@
 //! its id. The answers are made by the functions that decide about dials.
 
 mod preview;
+mod transfer;
 
 use std::{sync::Arc, time::Duration};
 
@@ -104,6 +105,7 @@ fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/campaigns/{id}/contacts/{contact}/why-not", get(why_not))
         .route("/api/v1/campaigns/{id}/funnel", get(funnel))
         .merge(preview::router())
+        .merge(transfer::router())
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed("") })
         .with_state(api)

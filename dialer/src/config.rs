@@ -11,7 +11,7 @@ use voice_http::ApiKey;
 pub struct Config {
     /// Between two looks at a campaign shard.
     pub tick_ms: u64,
-    /// Attempts made in one transaction, at most.
+    /// Attempts made in one transaction, of all campaigns of a tenant, at most.
     pub claim: u32,
     /// Requests to carriers under way in this process, at most.
     pub requests_at_once: usize,

@@ -27,6 +27,16 @@ labels! {
     pub(crate) enum Leg: "action" { Placed = "placed", Ended = "ended", Asked = "asked" }
 }
 
+labels! {
+    /// What became of a caller an AI agent hands over.
+    pub(crate) enum Handover: "result" { Reserved = "reserved", Done = "done", Failed = "failed" }
+}
+
+/// Transfers.
+pub(crate) const TRANSFERS: CounterDef<Handover> = CounterDef::new(
+    "dialer_transfers_total",
+    "Callers an AI agent hands over, by how far it came: a person reserved, connected, or failed after all.",
+);
 /// Legs.
 pub(crate) const LEGS: CounterDef<Leg> = CounterDef::new(
     "dialer_agent_legs_total",

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 use voice_contacts::relationships::Relationship;
-use voice_telephony::PhoneNumber;
+use voice_telephony::{PhoneNumber, media::Duties};
 
 use crate::{
     campaigns::{Campaign, Fault},
@@ -147,6 +147,11 @@ pub trait Gate: Send + Sync + std::fmt::Debug {
         callers: &[Caller],
         now: DateTime<Utc>,
     ) -> Vec<Fault>;
+
+    /// What the law asks of a call to this number in which an AI agent talks; everything, unless it knows better.
+    fn duties(&self, _number: &str, _now: DateTime<Utc>) -> Duties {
+        Duties::STRICTEST
+    }
 
     /// The set of rules abandoned calls of a number are counted under.
     fn jurisdiction(&self, region: Option<&str>) -> String;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use voice_compliance::{
     Address, AttemptEnd, CallerId, CampaignFacts, Capacity, Company, ConsentBasis, ConsentClass, Country,
-    Evidence, Facts as LegalFacts, Jurisdiction, Jurisdictions, Mode as LegalMode, PackError, PastAttempt,
-    Purpose, RegistryCheck, Relationship, Request, Revocation, RevocationScope, Rules, SafeHarbourMessage,
-    Share, Suppression, SuppressionScope, Verdict as LegalVerdict,
+    Evidence, Facts as LegalFacts, Jurisdiction, Jurisdictions, Mode as LegalMode, Obligation, PackError,
+    PastAttempt, Purpose, RegistryCheck, Relationship, Request, Revocation, RevocationScope, Rules,
+    SafeHarbourMessage, Share, Suppression, SuppressionScope, Verdict as LegalVerdict,
 };
+use voice_telephony::media::{Duties, RecordingDuty};
 
 use crate::{
     answer::PATIENCE,
@@ -172,6 +173,24 @@ impl Gate for Law {
             .collect()
     }
 
+    fn duties(&self, number: &str, now: DateTime<Utc>) -> Duties {
+        let place = self.0.place(&Evidence {
+            number,
+            ..Evidence::default()
+        });
+        let owed = self.0.obliges_ai(place.jurisdictions(), now);
+        Duties {
+            disclose_ai: owed.has(Obligation::DiscloseAi),
+            recording: if owed.has(Obligation::AllPartyRecordingConsent) {
+                RecordingDuty::Consent
+            } else if owed.has(Obligation::AnnounceRecording) {
+                RecordingDuty::Announce
+            } else {
+                RecordingDuty::Nothing
+            },
+        }
+    }
+
     fn jurisdiction(&self, region: Option<&str>) -> String {
         region
             .and_then(Jurisdiction::parse)
@@ -315,5 +334,31 @@ fn past(earlier: &Earlier) -> PastAttempt {
         company: Some(Company(earlier.company)),
         subject: None,
         debt: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ai_agent_is_obliged_to_what_the_law_of_the_called_number_asks_and_to_everything_where_that_is_unknown()
+     {
+        let law = Law::embedded().unwrap();
+        let now = "2026-11-24T12:00:00Z".parse().unwrap();
+        let asks = |disclose_ai, recording| Duties {
+            disclose_ai,
+            recording,
+        };
+        for (number, asked) in [
+            ("+420602123456", asks(true, RecordingDuty::Announce)),
+            ("+4915112345678", asks(true, RecordingDuty::Consent)),
+            ("+447911123456", asks(false, RecordingDuty::Announce)),
+            ("+12125550123", asks(false, RecordingDuty::Nothing)),
+            ("+13055550123", asks(false, RecordingDuty::Consent)),
+            ("+8613812345678", Duties::STRICTEST),
+        ] {
+            assert_eq!(law.duties(number, now), asked, "{number}");
+        }
     }
 }

@@ -30,6 +30,7 @@ pub mod selection;
 pub mod setup;
 pub mod shards;
 pub mod start;
+pub mod transfers;
 
 pub use app::{App, Dependencies, GROUP};
 pub use config::{ApiConfig, Config};

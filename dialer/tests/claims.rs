@@ -9,16 +9,18 @@
 mod support;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rand::{SeedableRng as _, rngs::StdRng};
 use sqlx::Row as _;
-use support::{Fate, Open, Owner, Stage, now, sql};
+use support::{Fate, Open, Owner, Stage, now, sql, together};
 use uuid::Uuid;
 use voice_dialer::{
     Config,
+    attempts::{Line, open_lines},
     campaigns::{self, Mode, load},
     gate::Gate,
     law::Law,
@@ -239,6 +241,65 @@ async fn two_campaigns_that_dial_the_same_person_at_once_share_one_place() {
     }
     assert_eq!(called.len(), 40);
     assert_eq!(called.iter().collect::<BTreeSet<_>>().len(), 40);
+}
+
+/// One transaction for all shards of a tenant: what they share is shared, and what stops one of them stops that one.
+/// Whoever takes the lines over knows who agreed to talk to an AI agent.
+#[tokio::test(flavor = "multi_thread")]
+async fn campaigns_claimed_together_share_accounts_and_people_and_none_hinders_another() {
+    let stage = Stage::new("together").await;
+    stage.contacts(30).await;
+    let mut orders = Vec::new();
+    for _ in 0..4 {
+        let campaign = stage.campaign(|_| {}).await;
+        orders.push(Owner::of(&stage, campaign).await.order(8).await);
+    }
+    // So many that some of ten agreed, whoever the ten are.
+    sql(
+        &stage,
+        "INSERT INTO app.consents (tenant_id, id, contact_id, type, status, captured_at)
+         SELECT app.tid(), gen_random_uuid(), contact_id, 'ai_processing', 'granted', '2026-01-01T00:00:00Z'
+         FROM app.contact_phones WHERE e164 < '+420600000021' AND $1::uuid IS NOT NULL",
+        orders[0].campaign.id,
+    )
+    .await;
+    orders[1].epoch -= 1;
+    sql(
+        &stage,
+        "UPDATE app.campaigns SET status = 'paused', epoch = epoch + 1 WHERE id = $1",
+        orders[2].campaign.id,
+    )
+    .await;
+    let each: HashMap<_, _> = stage.accounts.values().map(|(id, _)| (*id, 5)).collect();
+    let most = 5 * each.len();
+    let mut rng = StdRng::seed_from_u64(7);
+    let mut claims = together(&stage, &orders, each, &Open, &mut rng, now())
+        .await
+        .unwrap();
+    assert_eq!(claims.len(), 4);
+    let last = claims.pop().unwrap().unwrap().dials;
+    assert!(matches!(claims.pop().unwrap(), Err(ClaimError::NotDialling)));
+    assert!(matches!(claims.pop().unwrap(), Err(ClaimError::Fenced)));
+    let first = claims.pop().unwrap().unwrap().dials;
+    assert_eq!(
+        (first.len(), first.len() + last.len()),
+        (8, most),
+        "no account dials more than it may"
+    );
+    let people: BTreeSet<Uuid> = first
+        .iter()
+        .chain(&last)
+        .map(|dial| dial.line.phone_token)
+        .collect();
+    assert_eq!(people.len(), most, "nobody is called by two of them");
+    let mut tx = stage.tx().await;
+    for (order, dials) in [(&orders[0], &first), (&orders[3], &last)] {
+        let lines = open_lines(&mut tx, order.campaign.id, 0).await.unwrap();
+        let known = |line: &Line| (line.attempt, line.ai_consent);
+        let kept: BTreeSet<_> = lines.iter().map(known).collect();
+        assert_eq!(kept, dials.iter().map(|dial| known(&dial.line)).collect());
+    }
+    assert!(first.iter().chain(&last).any(|dial| dial.line.ai_consent));
 }
 
 /// T7: without a consent on record the law's gate refuses, and says why and what it asked.

@@ -8,7 +8,10 @@
 
 mod common;
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use chrono::TimeDelta;
 use common::{PATIENCE, World, at};
@@ -25,7 +28,7 @@ use voice_scheduler::{
     },
     schedules::CatchUp,
 };
-use voice_schemas::{TenantId, events::report::ReportEvent};
+use voice_schemas::{CampaignId, TenantId, events::report::ReportEvent};
 use voice_telemetry::Metrics;
 
 /// Runs a worker on the queue until the token is cancelled.
@@ -333,6 +336,32 @@ async fn a_day_can_be_asked_for_by_name() {
     assert_eq!(
         (request.from, request.to),
         (at("2026-10-24T22:00:00Z"), at("2026-10-25T23:00:00Z"))
+    );
+}
+
+#[tokio::test]
+async fn a_report_is_given_the_names_of_the_campaigns_of_its_tenant_and_of_nobody_else() {
+    let world = World::new("2026-11-21T06:00:00Z").await;
+    let other = common::tenant(&world.owner, "other").await;
+    let (ours, theirs) = (CampaignId::random(), CampaignId::random());
+    for (tenant, campaign, name) in [(world.tenant, ours, "Renewals"), (other, theirs, "Secret")] {
+        let mut tx = world.api.tenant(tenant).await.unwrap();
+        sqlx::query("INSERT INTO app.campaigns (tenant_id, id, name) VALUES ($1, $2, $3)")
+            .bind(tenant.0)
+            .bind(campaign.0)
+            .bind(name)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    }
+    let job = world.report(vec![Format::Csv], Parameters::default()).await;
+    let mut scheduler = world.scheduler().await;
+    assert_eq!(scheduler.app.runner.run(job).await, Ran::Completed);
+    let request = scheduler.asked.recv().await.unwrap();
+    assert_eq!(
+        request.campaign_names,
+        HashMap::from([(ours, "Renewals".to_owned())])
     );
 }
 

@@ -209,6 +209,8 @@ event_types! {
     MediaStopped = "media.stopped",
     /// Somebody said something on a call.
     TranscriptUtterance = "transcript.utterance",
+    /// Sessions at an AI provider's account are refused, tried or given again.
+    ProviderBreakerChanged = "provider.breaker_changed",
     /// A report is finished.
     ReportCompleted = "report.completed",
     /// A report could not be made.

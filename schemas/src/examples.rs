@@ -8,8 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::{
-    AgentId, AttemptId, CallId, CampaignId, ContactId, Envelope, EventId, EventType, ListId, QueueId,
-    ReportId, ScheduleId, TenantId,
+    AgentId, AttemptId, CallId, CampaignId, ContactId, Envelope, EventId, EventType, ListId,
+    ProviderAccountId, QueueId, ReportId, ScheduleId, TenantId,
     envelope::EventData,
     events::{
         agent::{AgentData, AgentStatus},
@@ -20,8 +20,10 @@ use crate::{
         },
         campaign::{CampaignData, CampaignStatus},
         contact::{ConsentData, ImportData, SuppressionData, SuppressionScope},
+        provider::{BreakerData, BreakerState},
         report::ReportData,
     },
+    ids::derived_uuid,
     topics::{self, Topic},
 };
 
@@ -37,6 +39,7 @@ pub fn all() -> Vec<(&'static Topic, String, String)> {
     contacts(&mut examples);
     campaigns(&mut examples);
     media::put_all(&mut examples);
+    providers(&mut examples);
     reports(&mut examples);
     examples
 }
@@ -413,6 +416,23 @@ fn campaigns(examples: &mut Examples) {
             &event(kind, 0, "/outbox", data),
         );
     }
+}
+
+fn providers(examples: &mut Examples) {
+    let data = BreakerData {
+        account_id: ProviderAccountId::derived(at(0), &[b"account"]),
+        account: "openai-eu".to_owned(),
+        provider: "openai_realtime".to_owned(),
+        state: BreakerState::Open,
+        worker: derived_uuid(at(0), &[b"worker"]),
+    };
+    let kind = EventType::ProviderBreakerChanged;
+    put(
+        examples,
+        &topics::CONFIG,
+        kind.as_str(),
+        &event(kind, 0, "/workers/media", data),
+    );
 }
 
 fn reports(examples: &mut Examples) {

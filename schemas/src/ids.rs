@@ -148,12 +148,16 @@ id!(/// A human or AI agent.
     AgentId, "agt");
 id!(/// One event; equal ids are the same fact, however often it is delivered.
     EventId, "evt");
+id!(/// A caller who is handed over to a person.
+    TransferId, "trf");
 id!(/// An account of a tenant at a carrier or AI provider.
     ProviderAccountId, "prv");
 id!(/// One generated report.
     ReportId, "rpt");
 id!(/// A schedule that generates reports.
     ScheduleId, "rps");
+id!(/// An article of what a company knows.
+    ArticleId, "kb");
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ use crate::{
         campaign::CampaignData,
         contact::{ConsentData, ImportData, SuppressionData},
         media::{MediaData, TranscriptData},
+        provider::BreakerData,
         report::ReportData,
     },
 };
@@ -32,6 +33,7 @@ pub fn all() -> BTreeMap<&'static str, Value> {
         of::<ImportData>(),
         of::<MediaData>(),
         of::<TranscriptData>(),
+        of::<BreakerData>(),
         of::<ReportData>(),
     ])
 }

@@ -12,9 +12,10 @@ pub mod migrations;
 pub mod tables;
 pub mod time;
 pub mod topics;
+pub mod transfers;
 
 pub use envelope::{Envelope, EventType};
 pub use ids::{
-    AgentId, AttemptId, CallId, CampaignId, ContactId, EventId, ListId, ProviderAccountId, QueueId, ReportId,
-    ScheduleId, TenantId,
+    AgentId, ArticleId, AttemptId, CallId, CampaignId, ContactId, EventId, ListId, ProviderAccountId,
+    QueueId, ReportId, ScheduleId, TenantId, TransferId,
 };

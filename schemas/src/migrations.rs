@@ -43,6 +43,9 @@ pub const POSTGRES: &[Migration] = migrations!("postgres":
     7 "0007_dialling",
     8 "0008_ai_agents",
     9 "0009_estimates",
+    10 "0010_transfers",
+    11 "0011_knowledge",
+    12 "0012_attempt_consent",
 );
 
 /// ClickHouse: facts, calls, roll-ups, marts.

@@ -52,7 +52,7 @@ pub const TRANSCRIPTS: Topic = kept("media.transcripts", "call id", 12, 1);
 pub const AGENTS: Topic = kept("agents.events", "agent id", 6, 7);
 /// Contacts: consents, suppressions and imports.
 pub const CONTACTS: Topic = kept("contacts.events", "contact, phone token or import id", 6, 7);
-/// Configuration, one record per entity.
+/// Configuration and the state of providers, one record per entity.
 pub const CONFIG: Topic = Topic {
     name: "config.changes",
     key: "entity id",
@@ -124,7 +124,8 @@ pub const fn for_event(kind: EventType) -> &'static Topic {
         | EventType::CampaignPaused
         | EventType::CampaignResumed
         | EventType::CampaignCompleted
-        | EventType::CampaignCancelled => &CONFIG,
+        | EventType::CampaignCancelled
+        | EventType::ProviderBreakerChanged => &CONFIG,
         EventType::ContactSuppressed
         | EventType::ContactConsentChanged
         | EventType::ImportCompleted

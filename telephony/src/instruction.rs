@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{context::SealedContext, model::HookUrls, webhook::HookKind};
+use crate::{context::SealedContext, model::HookUrls, phone::PhoneNumber, webhook::HookKind};
 
 /// One step of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,11 @@ pub enum Instruction {
     ConnectStream(ConnectStream),
     /// Put the call into a conference room.
     Conference(Conference),
+    /// Connect the call with another number, and end it when either side hangs up.
+    Transfer {
+        /// The number.
+        to: PhoneNumber,
+    },
     /// Record what the caller says (voicemail).
     Record(Record),
     /// Ask for instructions elsewhere.
@@ -189,6 +194,7 @@ impl Instruction {
             Self::Gather(_) => "gather",
             Self::ConnectStream(_) => "connect_stream",
             Self::Conference(_) => "conference",
+            Self::Transfer { .. } => "transfer",
             Self::Record(_) => "record",
             Self::Redirect { .. } => "redirect",
             Self::Hangup => "hangup",

@@ -16,8 +16,8 @@ use support::{
 use url::form_urlencoded;
 use uuid::Uuid;
 use voice_telephony::{
-    AmdMode, CarrierClient as _, Conference, ConnectStream, Gather, Instruction, OriginateRequest, Prompt,
-    Record, RejectReason, twilio,
+    AmdMode, CarrierClient as _, Conference, ConnectStream, Gather, Instruction, OriginateRequest,
+    PhoneNumber, Prompt, Record, RejectReason, twilio,
 };
 
 /// Method, path with query, who asks, and what: a form as a sorted list, JSON as it is without `command_id`s
@@ -207,6 +207,9 @@ fn telnyx_instructions() -> Vec<Instruction> {
             max_participants: Some(5),
             ..Conference::new("new")
         }),
+        Instruction::Transfer {
+            to: PhoneNumber::parse("+14155550123").unwrap(),
+        },
         Instruction::Hangup,
     ]
 }
@@ -297,6 +300,7 @@ async fn telnyx_is_asked_as_its_own_client_asks() {
                 "call_control_id": LEG, "name": "new", "beep_enabled": "never", "start_conference_on_create": true,
                 "max_participants": 5,
             } },
+            { "do": "transfer", "id": LEG, "with": { "to": "+14155550123" } },
             { "do": "hangup", "id": LEG, "with": {} },
             { "do": "reject", "id": LEG, "with": { "cause": "USER_BUSY" } },
             { "do": "hangup", "id": LEG, "with": {} },

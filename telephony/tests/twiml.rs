@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::{Value, json};
 use voice_telephony::{
-    Conference, ConnectStream, Gather, Instruction, Prompt, Record, RejectReason, twilio::twiml,
+    Conference, ConnectStream, Gather, Instruction, PhoneNumber, Prompt, Record, RejectReason, twilio::twiml,
 };
 
 const LETTERS: [char; 16] = [
@@ -56,7 +56,7 @@ impl Dice {
     }
 
     fn instruction(&mut self) -> (Instruction, Value) {
-        match self.0.u8(..8) {
+        match self.0.u8(..9) {
             0 => {
                 let (prompt, step) = self.prompt();
                 (Instruction::Prompt(prompt), step)
@@ -73,6 +73,14 @@ impl Dice {
                 )
             }
             6 => (Instruction::Hangup, json!({ "verb": "hangup" })),
+            7 => {
+                let number = format!("+420{:09}", self.0.u32(..1_000_000_000));
+                let to = PhoneNumber::parse(&number).unwrap();
+                (
+                    Instruction::Transfer { to },
+                    json!({ "verb": "transfer", "to": number }),
+                )
+            }
             _ => {
                 let (reason, word) = if self.0.bool() {
                     (RejectReason::Busy, "busy")

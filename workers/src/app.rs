@@ -136,6 +136,13 @@ impl App {
         })
     }
 
+    /// The same with breakers that hear of those of other workers.
+    #[must_use]
+    pub fn sharing(mut self, breakers: Arc<Breakers>) -> Self {
+        self.shared.breakers = breakers;
+        self
+    }
+
     /// Where carriers reach it.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
@@ -173,6 +180,19 @@ impl App {
                 lane(listener, gate, shared, admission, token, drain)
             });
         }
+    }
+
+    /// Serves on the caller's runtime instead of threads of its own, and so by the caller's clock, which a test may
+    /// have stopped. `stop` ends all calls. Recordings are not written.
+    ///
+    /// # Errors
+    /// When a lane cannot listen.
+    pub async fn serve(self, stop: CancellationToken) -> io::Result<()> {
+        let lanes = self.lanes.into_iter().map(|(admission, listener)| {
+            let (gate, shared) = (Arc::clone(&self.gate), self.shared.clone());
+            way_in::serve(listener, gate, shared, admission, stop.clone(), stop.clone())
+        });
+        futures::future::try_join_all(lanes).await.map(drop)
     }
 }
 

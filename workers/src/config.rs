@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 use url::Url;
-use voice_recordings::{KeyConfig, KeyRing};
+use voice_recordings::{KeyConfig, KeyRing, expiry::Keep};
 
 use crate::agents::Accounts;
 
@@ -50,6 +50,8 @@ pub struct RecordingConfig {
     pub waiting: usize,
     /// How long recordings may be kept, by the name of the rule.
     pub retention: String,
+    /// For how many days each rule keeps recordings; what no rule names is kept for good.
+    pub keep_days: Keep,
     /// What seals recordings: the last key seals new ones, all of them open old ones. Without one nothing is recorded.
     pub keys: Vec<KeyConfig>,
 }
@@ -80,6 +82,7 @@ impl Default for RecordingConfig {
             spool: PathBuf::from("var/recordings"),
             waiting: 4_096,
             retention: "standard".to_owned(),
+            keep_days: Keep::new([("standard".to_owned(), 90)].into()),
             keys: Vec::new(),
         }
     }
@@ -115,6 +118,8 @@ impl Config {
         }
         if !(1..=64).contains(&self.recording.retention.len()) {
             faults.push("media.recording.retention must have 1 to 64 characters".to_owned());
+        } else if !self.recording.keep_days.names(&self.recording.retention) {
+            faults.push("media.recording.retention names no rule of media.recording.keep_days".to_owned());
         }
         faults
     }
@@ -167,15 +172,17 @@ mod tests {
             ..Config::default()
         };
         config.recording.waiting = 0;
+        config.recording.retention = "forever".to_owned();
         let faults = config.faults();
         for name in [
             "calls_per_lane",
             "tokens_remembered",
             "recording.waiting",
             "public_url",
+            "keep_days",
         ] {
             assert!(faults.iter().any(|fault| fault.contains(name)), "{faults:?}");
         }
-        assert_eq!(faults.len(), 4);
+        assert_eq!(faults.len(), 5);
     }
 }

@@ -77,6 +77,9 @@ pub enum HandsError {
     /// What it needs does not work at the moment.
     #[error("out of order")]
     Unavailable,
+    /// The caller spoke before it was done.
+    #[error("the caller spoke before it was done")]
+    Interrupted,
 }
 
 impl HandsError {
@@ -87,6 +90,7 @@ impl HandsError {
             Self::Refused => "refused",
             Self::NobodyFree => "nobody_free",
             Self::Unavailable => "unavailable",
+            Self::Interrupted => "interrupted",
         }
     }
 

@@ -14,7 +14,7 @@
 
 pub mod agents;
 pub mod app;
-mod breakers;
+pub mod breakers;
 mod bridge;
 pub mod config;
 pub mod deeds;
@@ -22,6 +22,7 @@ mod error;
 pub(crate) mod events;
 pub mod facts;
 pub mod hands;
+pub mod knowledge;
 pub mod outbox;
 pub mod plan;
 mod record;

@@ -31,7 +31,7 @@ use voice_telemetry::Metrics;
 use voice_telephony::{
     Answered, CallSnapshot, CarrierClient, CarrierFuture, Instruction, OriginateRequest, Originated,
     SealedContext,
-    media::{Encoding, MediaFormat, StreamKey, StreamPurpose, StreamStart, StreamTokens},
+    media::{Duties, Encoding, MediaFormat, StreamKey, StreamPurpose, StreamStart, StreamTokens},
 };
 use voice_workers::{
     agents::{Accounts, Agent, Book, OnMachine, Webhook, records},
@@ -100,6 +100,7 @@ impl World {
             call: CallId::random(),
             agent,
             attempt: None,
+            duties: Duties::STRICTEST,
         };
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let token = tokens.issue(&purpose, now, [0; 12]);

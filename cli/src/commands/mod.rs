@@ -8,6 +8,7 @@ pub mod check;
 pub mod contacts;
 pub mod dead_letters;
 pub mod demo;
+pub mod knowledge;
 pub mod migrate;
 pub mod recordings;
 pub mod registers;

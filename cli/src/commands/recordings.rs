@@ -6,14 +6,18 @@ use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as Key};
+use voice_lifecycle::{Clock as _, SystemClock};
 use voice_postgres::{Database, Role, tenants};
-use voice_recordings::{Fetched, KeyRing, Note};
+use voice_recordings::{
+    Fetched, KeyRing, Note,
+    expiry::{self, Run},
+};
 use voice_schemas::{CallId, TenantId};
 
 use super::table;
 use crate::{args::RecordingsAction, settings::Settings};
 
-/// Shows or opens recordings.
+/// Shows, opens, keeps or destroys recordings.
 pub async fn run(settings: &Settings, action: RecordingsAction) -> anyhow::Result<ExitCode> {
     match action {
         RecordingsAction::List { tenant } => {
@@ -41,8 +45,62 @@ pub async fn run(settings: &Settings, action: RecordingsAction) -> anyhow::Resul
                 fetched.summary.samples as f64 / 8_000.0
             );
         }
+        RecordingsAction::Expire { tenant, dry_run } => {
+            let tenant = match tenant {
+                Some(tenant) => Some(find(settings, &tenant).await?),
+                None => None,
+            };
+            return expire(settings, tenant, dry_run).await;
+        }
+        RecordingsAction::Hold { call, tenant, reason } => {
+            let tenant = find(settings, &tenant).await?;
+            let objects = voice_scheduler::jobs::files::folder(&settings.objects.folder)?;
+            expiry::hold(&*objects, tenant, call, &reason).await?;
+            println!("the recording of {call} is kept until it is released");
+        }
+        RecordingsAction::Release { call, tenant } => {
+            let tenant = find(settings, &tenant).await?;
+            let objects = voice_scheduler::jobs::files::folder(&settings.objects.folder)?;
+            expiry::release(&*objects, tenant, call).await?;
+            println!("nobody holds the recording of {call}");
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn expire(settings: &Settings, tenant: Option<TenantId>, dry_run: bool) -> anyhow::Result<ExitCode> {
+    let objects = voice_scheduler::jobs::files::folder(&settings.objects.folder)?;
+    let keep = &settings.media.recording.keep_days;
+    let run = if dry_run { Run::Dry } else { Run::Real };
+    let counts = expiry::expire(&*objects, keep, tenant, run, SystemClock.now()).await?;
+    let mut rows = table(&[
+        "found",
+        "kept",
+        "held",
+        "no rule",
+        "destroyed",
+        "failed",
+        "left over",
+    ]);
+    let figures = [
+        counts.found,
+        counts.kept,
+        counts.held,
+        counts.no_rule,
+        counts.destroyed,
+        counts.failed,
+        counts.left_over,
+    ];
+    rows.add_row(figures.map(|figure| figure.to_string()));
+    println!("{rows}");
+    if dry_run {
+        println!("a dry run: nothing was destroyed");
+    }
+    Ok(if counts.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn find(settings: &Settings, name: &str) -> anyhow::Result<TenantId> {

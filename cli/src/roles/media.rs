@@ -17,6 +17,7 @@ use voice_telemetry::Metrics;
 use voice_workers::{
     App, Deps,
     agents::{Accounts, Book},
+    breakers,
     deeds::Deeds,
     outbox,
 };
@@ -35,6 +36,9 @@ pub struct Given {
     pub clock: SharedClock,
     pub metrics: Metrics,
 }
+
+/// Changes of circuit breakers that may wait for Kafka.
+const BREAKERS_WAITING: usize = 64;
 
 /// Starts the role; says where it listens.
 pub async fn start(settings: &Settings, lifecycle: &Lifecycle, given: Given) -> anyhow::Result<SocketAddr> {
@@ -71,22 +75,29 @@ pub async fn start(settings: &Settings, lifecycle: &Lifecycle, given: Given) -> 
             announce: Arc::new(queue.clone()),
         })
     };
+    let (shared, link) = breakers::shared(BREAKERS_WAITING, metrics.clone());
     let deps = Deps {
         clock: clock.clone(),
         tokens: Arc::new(tokens),
         plans: Arc::new(book.clone()),
-        hands: Arc::new(Deeds::new(database, clients, clock, Handle::current())),
+        hands: Arc::new(Deeds::new(database, clients, clock.clone(), Handle::current())),
         sink: Arc::new(queue),
         recordings,
         metrics,
     };
-    let app = App::build(config, deps)?;
+    let app = App::build(config, deps)?.sharing(shared);
     let address = app.address();
     app.spawn(lifecycle);
     lifecycle.spawn(
         "AI agents",
         TaskPolicy::background(Duration::from_secs(2)),
         |stop| book.watch(stop),
+    );
+    let (kafka, telling) = (settings.kafka.clone(), producer.clone());
+    lifecycle.spawn(
+        "provider breakers",
+        TaskPolicy::background(Duration::from_secs(5)),
+        |stop| link.run(telling, kafka, clock, stop),
     );
     let kafka = settings.kafka.clone();
     // Ends by itself, when whoever could still tell something is gone.

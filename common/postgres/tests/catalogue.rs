@@ -30,6 +30,7 @@ async fn the_catalogue_of_tables_is_the_one_these_rules_are_checked_on() {
             "app.agent_legs",
             "app.agent_states",
             "app.agents",
+            "app.ai_agent_targets",
             "app.ai_agents",
             "app.attempts",
             "app.calendar_exceptions",
@@ -55,6 +56,11 @@ async fn the_catalogue_of_tables_is_the_one_these_rules_are_checked_on() {
             "app.dispositions",
             "app.import_rows_rejected",
             "app.imports",
+            "app.knowledge_articles",
+            "app.knowledge_grants",
+            "app.knowledge_passages",
+            "app.knowledge_spellings",
+            "app.knowledge_words",
             "app.outbox",
             "app.phone_numbers",
             "app.preview_offers",
@@ -67,7 +73,8 @@ async fn the_catalogue_of_tables_is_the_one_these_rules_are_checked_on() {
             "app.retry_policies",
             "app.retry_rules",
             "app.suppressions",
-            "app.tenants"
+            "app.tenants",
+            "app.transfers"
         ]
     );
 }
@@ -139,11 +146,13 @@ async fn no_other_policy_opens_a_table_to_a_role_that_serves_tenants() {
             "app.attempts: system to {voice_system}",
             "app.campaigns: system to {voice_system}",
             "app.dial_stops: system to {voice_system}",
+            "app.knowledge_passages: system to {voice_system}",
             "app.outbox: relay to {voice_relay}",
             "app.provider_accounts: system to {voice_system}",
             "app.report_schedules: system to {voice_system}",
             "app.reports: system to {voice_system}",
             "app.tenants: system to {voice_system}",
+            "app.transfers: system to {voice_system}",
         ]
     );
     // The relay, whose policy lets it see all tenants, can touch no other table.
@@ -203,11 +212,13 @@ async fn functions_with_foreign_rights_are_the_listed_doors_and_closed_to_the_pu
         "all_ai_agents",
         "all_dial_stops",
         "all_live_campaigns",
+        "all_open_transfers",
         "all_provider_accounts",
         "all_sharing_campaigns",
         "all_tenants",
         "due_reports",
         "due_schedules",
+        "find_knowledge",
     ]
     .map(|name| format!("{name} {closed}"))
     .to_vec();

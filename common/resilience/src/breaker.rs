@@ -249,6 +249,24 @@ impl Breaker {
         }
     }
 
+    /// Somebody else has found the other side broken at `since`: opens as if this breaker had, unless that is over.
+    pub fn opened_elsewhere(&mut self, since: DateTime<Utc>, now: DateTime<Utc>) -> Option<Transition> {
+        let mut since = since.min(now);
+        if elapsed(&mut since, now) >= self.policy.open_for {
+            return None;
+        }
+        if let Inner::Open { since: ours } = &mut self.state {
+            *ours = since.max(*ours);
+            return None;
+        }
+        Some(self.enter(Inner::Open { since }, now))
+    }
+
+    /// Somebody else has found the other side working again.
+    pub fn closed_elsewhere(&mut self, now: DateTime<Utc>) -> Option<Transition> {
+        (self.state() != State::Closed).then(|| self.enter(Inner::closed(), now))
+    }
+
     fn permit(&self) -> Permit {
         Permit { period: self.period }
     }

@@ -51,6 +51,33 @@ fn tripped() -> Breaker {
     breaker
 }
 
+/// RES-01: what somebody else has found out counts as long as it would if it had been found out here.
+#[test]
+fn it_opens_and_closes_on_somebody_elses_word() {
+    let mut breaker = Breaker::new(BREAKER);
+    assert_eq!(
+        breaker.opened_elsewhere(start(), start() + seconds(60)),
+        None,
+        "that is over"
+    );
+    let (permit, _) = breaker.acquire(start());
+    let opened = breaker.opened_elsewhere(start(), start() + seconds(10)).unwrap();
+    assert_eq!((opened.from, opened.to), (State::Closed, State::Open));
+    assert_eq!(breaker.succeeded(permit.unwrap(), start() + seconds(11)), None);
+    assert!(breaker.acquire(start() + seconds(59)).0.is_err());
+    // The latest opening counts, whoever tells of it when.
+    assert_eq!(
+        breaker.opened_elsewhere(start() + seconds(20), start() + seconds(30)),
+        None
+    );
+    assert_eq!(breaker.opened_elsewhere(start(), start() + seconds(30)), None);
+    assert!(breaker.acquire(start() + seconds(79)).0.is_err());
+    let closed = breaker.closed_elsewhere(start() + seconds(79)).unwrap();
+    assert_eq!((closed.from, closed.to), (State::Open, State::Closed));
+    assert!(breaker.acquire(start() + seconds(79)).0.is_ok());
+    assert_eq!(breaker.closed_elsewhere(start() + seconds(79)), None);
+}
+
 /// RES-01
 #[test]
 fn five_failures_open_it_for_a_minute_and_two_successes_out_of_three_probes_close_it() {

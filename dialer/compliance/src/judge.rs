@@ -15,11 +15,12 @@ use crate::{
     facts::{Facts, SuppressionScope},
     history::{Cap, CoolOff, Cooling},
     hours::Day,
+    jurisdiction::{Jurisdiction, Jurisdictions},
     label::Label,
     limits,
     opening::{HORIZON, Local, next_open},
     place::MOST_ZONES,
-    request::{Mode, Request},
+    request::{Mode, Purpose, Request},
     rules::{Kind, Rule, RuleSet, Rules},
     tightening::{Clock, Tightening},
     verdict::{Allowed, Code, Obligations, Reason, Refused, Verdict},
@@ -169,6 +170,26 @@ impl Rules {
             }
         }
         None
+    }
+
+    /// What a call in which an AI agent talks is obliged to in these jurisdictions, whatever it is made for. Nobody's law
+    /// is taken for everybody's: where nobody knows the place, the strictest holds.
+    #[must_use]
+    pub fn obliges_ai(&self, jurisdictions: Jurisdictions, now: DateTime<Utc>) -> Obligations {
+        let jurisdictions = if jurisdictions.is_empty() {
+            Jurisdictions::NONE.with(Jurisdiction::UNKNOWN)
+        } else {
+            jurisdictions
+        };
+        let mut obligations = Obligations::default();
+        for purpose in Purpose::ALL {
+            for rule in self.of(self.active_set(jurisdictions, purpose, Mode::Ai, now)) {
+                if let Kind::Obligations(more) = rule.kind {
+                    obligations = obligations.union(more);
+                }
+            }
+        }
+        obligations
     }
 
     /// Whether an AI agent may take a call that is under way, made for a person: everything about the person's will,

@@ -163,6 +163,8 @@ faults! {
     AiWithoutOptOut = "ai_without_opt_out",
     /// Records people who were not asked.
     RecordingWithoutConsent = "recording_without_consent",
+    /// Calls are recorded where people must be told first, and nobody tells them.
+    RecordingNotAnnounced = "recording_not_announced",
     /// Not registered to call there.
     NotRegistered = "not_registered",
     /// Call records are not kept as long as they must be.
@@ -430,6 +432,11 @@ fn asks(rule: &Rule, campaign: &CampaignFacts, faults: &mut Faults) {
                         campaign.records_calls && !campaign.asks_before_recording,
                         FaultCode::RecordingWithoutConsent,
                         "Calls are recorded: ask everybody on the call first, or do not record.",
+                    ),
+                    Obligation::AnnounceRecording => (
+                        campaign.records_calls && !campaign.asks_before_recording,
+                        FaultCode::RecordingNotAnnounced,
+                        "Calls are recorded: tell everybody on the call first, or do not record.",
                     ),
                 };
                 faults.pack(wrong, code, text, rule);

@@ -195,15 +195,18 @@ pub enum Obligation {
     KeyPressOptOut,
     /// Record only what everybody on the call agreed to have recorded.
     AllPartyRecordingConsent,
+    /// Say at the beginning that the call is recorded.
+    AnnounceRecording,
 }
 
 impl Obligation {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::DiscloseAi,
         Self::IdentifyAtStart,
         Self::KeyPressOptOut,
         Self::AllPartyRecordingConsent,
+        Self::AnnounceRecording,
     ];
 }
 

@@ -310,8 +310,14 @@ fn an_ai_agent_says_what_it_is_in_europe_and_offers_a_way_out_in_america() {
         voice_compliance::Verdict::Allowed(allowed) => allowed.obligations.iter().collect::<Vec<_>>(),
         refused => panic!("{refused:?}"),
     };
-    assert_eq!(obligations(PRAGUE, NOW), [Obligation::DiscloseAi]);
-    assert_eq!(obligations(PRAGUE, "2026-07-31T12:00:00Z"), []);
+    assert_eq!(
+        obligations(PRAGUE, NOW),
+        [Obligation::DiscloseAi, Obligation::AnnounceRecording]
+    );
+    assert_eq!(
+        obligations(PRAGUE, "2026-07-31T12:00:00Z"),
+        [Obligation::AnnounceRecording]
+    );
     assert_eq!(
         obligations(NEW_YORK, NOW),
         [Obligation::IdentifyAtStart, Obligation::KeyPressOptOut]

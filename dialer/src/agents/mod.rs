@@ -5,5 +5,5 @@ mod records;
 pub mod share;
 mod state;
 
-pub use records::{AgentRow, Applied, Reach, apply, of_shard, sign_up};
+pub use records::{AgentRow, Applied, Reach, apply, of_shard, sign_up, some};
 pub use state::{AgentState, Change, Input, Refused, Reservation};

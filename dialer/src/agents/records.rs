@@ -119,6 +119,20 @@ pub async fn of_shard(tx: &mut TenantTx, campaign: CampaignId, shard: u16) -> Re
     rows.iter().map(read).collect()
 }
 
+/// These agents, whoever they work for.
+///
+/// # Errors
+/// When the database fails.
+pub async fn some(tx: &mut TenantTx, ids: &[AgentId]) -> Result<Vec<AgentRow>> {
+    let sql = format!("{AGENT} WHERE s.tenant_id = $1 AND s.agent_id = ANY ($2) ORDER BY s.agent_id");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(tx.tenant().0)
+        .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.iter().map(read).collect()
+}
+
 /// Applies inputs in their order, several of one agent too, and writes what changed with an event for each change.
 /// An agent nobody signed up is left out.
 ///

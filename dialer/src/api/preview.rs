@@ -64,7 +64,11 @@ impl Shown {
 
 impl Api {
     /// A transaction of the key's tenant, about one of its agents.
-    async fn agent(&self, headers: &HeaderMap, agent: &str) -> Result<(TenantTx, AgentId), Problem> {
+    pub(super) async fn agent(
+        &self,
+        headers: &HeaderMap,
+        agent: &str,
+    ) -> Result<(TenantTx, AgentId), Problem> {
         let holder = self.admit(headers)?;
         let agent: AgentId = agent.parse().map_err(|_| Problem::not_found())?;
         let mut tx = self.database.tenant(holder.tenant).await.map_err(unavailable)?;

@@ -95,7 +95,7 @@ pub struct Line {
     pub answered_at: Option<DateTime<Utc>>,
     /// The strongest verdict so far.
     pub amd: Option<Amd>,
-    /// When somebody was connected, and who.
+    /// When somebody was connected, and who: a person, if one ever was.
     pub bridged: Option<(DateTime<Utc>, AgentKind)>,
     /// A person answered and nobody was there for them.
     pub abandoned: bool,
@@ -197,13 +197,18 @@ impl Line {
             }
             EventType::CallBridged | EventType::CallTransferred => {
                 let kind = event.data.bridge.as_ref()?.agent_kind;
-                let fresh = self.bridged.is_none();
-                if fresh {
-                    // Nobody is connected to a call that was not answered: its own event is late or lost.
-                    let _the_bridge_says_more = self.hear_answer(event.time);
-                    self.bridged = Some((event.time, kind));
-                }
-                fresh.then_some(News::Bridged)
+                let since = match (self.bridged, kind) {
+                    (None, _) => {
+                        // Nobody is connected to a call that was not answered: its own event is late or lost.
+                        let _the_bridge_says_more = self.hear_answer(event.time);
+                        event.time
+                    }
+                    // An AI agent has handed them over: somebody talks to them since the first one did.
+                    (Some((since, AgentKind::Ai)), AgentKind::Human) => since,
+                    (Some(_), _) => return None,
+                };
+                self.bridged = Some((since, kind));
+                Some(News::Bridged)
             }
             EventType::CallDtmf => Some(News::Key(event.data.dtmf.as_ref()?.digits.chars().next())),
             _ => {

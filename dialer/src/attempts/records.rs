@@ -100,7 +100,8 @@ pub async fn apply_progress(tx: &mut TenantTx, lines: &[&Line]) -> Result<()> {
              answered_at = least(a.answered_at, u.answered_at),
              answered_by = coalesce(u.answered_by, a.answered_by),
              bridged_at = coalesce(a.bridged_at, u.bridged_at),
-             agent_kind = coalesce(a.agent_kind, u.agent_kind),
+             -- Whom an AI agent hands over to counts.
+             agent_kind = CASE WHEN u.agent_kind = 'human' THEN 'human' ELSE coalesce(a.agent_kind, u.agent_kind) END,
              agent_id = CASE WHEN a.state = 'finished' THEN coalesce(a.agent_id, u.agent_id)
                              ELSE coalesce(u.agent_id, a.agent_id) END,
              abandoned = a.abandoned OR (u.abandoned AND a.state <> 'finished'),
@@ -153,7 +154,8 @@ pub async fn apply_ends(tx: &mut TenantTx, ends: &[Concluded], now: DateTime<Utc
              answered_at = least(a.answered_at, u.answered_at),
              answered_by = coalesce(u.answered_by, a.answered_by),
              bridged_at = coalesce(a.bridged_at, u.bridged_at),
-             agent_kind = coalesce(a.agent_kind, u.agent_kind),
+             -- Whom an AI agent hands over to counts.
+             agent_kind = CASE WHEN u.agent_kind = 'human' THEN 'human' ELSE coalesce(a.agent_kind, u.agent_kind) END,
              agent_id = coalesce(u.agent_id, a.agent_id),
              abandoned = u.abandoned, opted_out_at = coalesce(a.opted_out_at, u.opted_out_at)
          FROM unnest($2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::bool[], $7::text[], $8::text[],
@@ -380,7 +382,7 @@ async fn note_in_ledger(tx: &mut TenantTx, ends: impl Iterator<Item = &Concluded
 const NEVER_WAS: &str = "never_was";
 
 const LINE: &str = "SELECT a.id, a.campaign_id, a.shard, a.contact_id, a.call_id, a.number, a.phone_token, a.account_id,
-           a.caller_number_id, a.state, a.carrier, a.carrier_call_id, a.claimed_at, a.answered_at, a.answered_by,
+           a.caller_number_id, a.ai_consent, a.state, a.carrier, a.carrier_call_id, a.claimed_at, a.answered_at, a.answered_by,
            a.bridged_at, a.agent_kind, a.agent_id, a.abandoned, a.opted_out_at, a.ended_at, a.outcome, a.concluded,
            coalesce(c.tries, '{}')::text AS tries
     FROM app.attempts a LEFT JOIN app.campaign_contacts c
@@ -441,6 +443,7 @@ fn read(row: &sqlx::postgres::PgRow) -> Result<(CampaignId, u16, Line)> {
         .try_get::<Option<Uuid>, _>("account_id")?
         .map(ProviderAccountId);
     line.caller_number = row.try_get("caller_number_id")?;
+    line.ai_consent = row.try_get("ai_consent")?;
     line.tries = serde_json::from_str(&row.try_get::<String, _>("tries")?).unwrap_or_default();
     line.carrier = word("carrier")?
         .as_deref()

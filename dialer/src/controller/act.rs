@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use chrono::{DateTime, TimeDelta, Utc};
 use voice_pacing::{Ended, Event};
 use voice_schemas::{
-    AgentId, AttemptId, CallId,
+    AgentId, AttemptId, CallId, TenantId,
     events::{
         agent::AgentStatus,
         call::{AgentKind, CallOutcome},
@@ -24,6 +24,7 @@ use crate::{
     attempts::{Line as Attempt, Phase},
     campaigns::{self, Mode},
     events::{ANSWERS, Answer, Postponed},
+    transfers,
 };
 
 /// Between two questions about one call.
@@ -32,6 +33,10 @@ const ASK_DONE: TimeDelta = TimeDelta::seconds(2);
 
 /// What the owner before did about an answered call, as far as Postgres tells.
 pub(super) fn inherited(line: &Attempt, agents: &[AgentRow]) -> Option<Handled> {
+    // Whoever is reserved for it is to get it from the AI agent, and does not have it yet.
+    if matches!(line.bridged, Some((_, AgentKind::Ai))) {
+        return Some(Handled::Ai);
+    }
     let reserved = agents.iter().find_map(|agent| {
         let held = agent.state.reservation?;
         (held.attempt == line.attempt).then_some(Handled::Person(agent.id, held.token))
@@ -40,9 +45,7 @@ pub(super) fn inherited(line: &Attempt, agents: &[AgentRow]) -> Option<Handled> 
         .iter()
         .find(|agent| agent.state.call == Some(line.call))
         .map(|agent| Handled::Person(agent.id, agent.state.token));
-    reserved
-        .or(talking)
-        .or(matches!(line.bridged, Some((_, AgentKind::Ai))).then_some(Handled::Ai))
+    reserved.or(talking)
 }
 
 impl Worker {
@@ -145,7 +148,7 @@ impl Worker {
                 if let Some(held) = shard.lines.get_mut(&attempt) {
                     held.dirty = true;
                     held.closing = say.is_message().then_some(now + LONGEST_MESSAGE);
-                    command(&self.deps, *key, &shard.campaign, &held.line, say);
+                    command(&self.deps, *key, &shard.campaign, held, say);
                 }
             }
         }
@@ -214,7 +217,7 @@ impl Worker {
             for held in shard.lines.values_mut() {
                 if held.closing.is_some_and(|at| at <= now) {
                     held.closing = Some(now + LONGEST_MESSAGE);
-                    command(&self.deps, *key, &shard.campaign, &held.line, Say::HangUp);
+                    command(&self.deps, *key, &shard.campaign, held, Say::HangUp);
                 }
             }
         }
@@ -253,12 +256,30 @@ impl Worker {
     /// Repairs agents whose status disagrees with the calls, and lets their timers run out.
     pub(super) async fn reconcile_agents(&mut self, now: DateTime<Utc>) {
         for (key, shard) in &mut self.shards {
-            let calls: HashSet<CallId> = shard.lines.values().map(|held| held.line.call).collect();
-            let inputs = repairs(
-                shard.agents.values(),
-                shard.lines.values().map(|held| (&held.line, held.handled)),
-                &calls,
-                now,
+            let mut calls: HashSet<CallId> = shard.lines.values().map(|held| held.line.call).collect();
+            match across(&self.deps, key.0, shard, &calls).await {
+                Ok((alive, guests)) => {
+                    calls.extend(alive);
+                    shard.welcome(guests);
+                }
+                Err(error) => {
+                    Postponed {
+                        work: "looking at calls of other shards",
+                        kind: error.kind(),
+                        error: &error,
+                    }
+                    .emit();
+                    continue;
+                }
+            }
+            let lines = || shard.lines.values().map(|held| (&held.line, held.handled));
+            let mut inputs = repairs(shard.agents.values(), lines(), &calls, now);
+            // The rest is for whoever they work for.
+            let guests = repairs(shard.guests.values(), lines(), &calls, now);
+            inputs.extend(
+                guests
+                    .into_iter()
+                    .filter(|(_, input)| matches!(input, Input::Correct { call: Some(_), .. })),
             );
             if inputs.is_empty() {
                 continue;
@@ -329,7 +350,7 @@ fn connect(
         held.line.agent = Some(agent);
         held.dirty = true;
         deps.metrics.counter(&ANSWERS).inc(Answer::Person);
-        command(deps, key, &shard.campaign, &held.line, Say::Person);
+        command(deps, key, &shard.campaign, held, Say::Person);
     }
 }
 
@@ -349,6 +370,37 @@ fn set(held: Option<&mut Held>, handled: Handled) {
     if let Some(held) = held {
         held.handled = Some(handled);
     }
+}
+
+/// What callers who were handed over make of two shards: calls of others our people are on, and people of others our
+/// callers are with.
+async fn across(
+    deps: &Deps,
+    tenant: TenantId,
+    shard: &Shard,
+    calls: &HashSet<CallId>,
+) -> Result<(Vec<CallId>, Vec<AgentRow>), voice_postgres::Error> {
+    let abroad: Vec<AgentId> = shard
+        .agents
+        .values()
+        .filter(|agent| agent.state.status == AgentStatus::OnCall)
+        .filter(|agent| agent.state.call.is_some_and(|call| !calls.contains(&call)))
+        .map(|agent| agent.id)
+        .collect();
+    let guests: Vec<AgentId> = shard
+        .lines
+        .values()
+        .filter_map(Held::with)
+        .filter(|agent| !shard.agents.contains_key(agent))
+        .collect();
+    if abroad.is_empty() && guests.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let mut tx = deps.database.tenant(tenant).await?;
+    let alive = transfers::alive(&mut tx, &abroad).await?;
+    let guests = agents::some(&mut tx, &guests).await?;
+    tx.commit().await?;
+    Ok((alive, guests))
 }
 
 /// What has to happen to agents so that they agree with the calls.

@@ -1,10 +1,9 @@
-//! Dialling: how many, whom, and the one request of each attempt.
+//! Dialling: the one request of each attempt.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use voice_kafka::OutboundRecord;
-use voice_resilience::State;
 use voice_schemas::{EventType, ProviderAccountId, TenantId, events::call::Carrier};
 use voice_telemetry::Metrics;
 use voice_telephony::{AmdMode, CallContext, Instruction, OriginateRequest, Prompt};
@@ -19,228 +18,44 @@ use crate::{
     answer::OnMachine,
     attempts::Line as Attempt,
     campaigns::{Campaign, Mode},
-    events::{CLAIM_SECONDS, DECISIONS, Decided, Postponed, ShardLost},
+    events::{DECISIONS, Decided, Postponed},
     origination::{
         carriers::{Line, Placing, place},
         cps,
     },
-    selection::{Claim, ClaimError, Dial, Order, claim},
+    selection::{Claim, Dial},
 };
 
-/// Contacts looked at for a single dial, at least.
-const LOOK: u32 = 16;
-const LOOK_MOST: u32 = 500;
 /// How long a carrier may hold a dial back before it rings.
 const LONGEST_QUEUE: TimeDelta = TimeDelta::minutes(5);
-/// A hopper with nobody due is looked into again after this.
-const REST: TimeDelta = TimeDelta::seconds(1);
 
 impl Worker {
-    /// Dials for every shard as pacing wishes.
-    pub(super) async fn dial(&mut self, now: DateTime<Utc>) {
-        let listing = Arc::clone(&self.deps.listings.borrow());
-        let keys: Vec<ShardKey> = self.shards.keys().copied().collect();
-        for key in keys {
-            let paused = !listing.dials(key.0, key.1);
-            let Some(shard) = self.shards.get_mut(&key) else {
-                continue;
-            };
-            // In preview an agent asks for the call.
-            if paused || shard.campaign.mode == Mode::Preview || shard.rest_until > now {
-                continue;
-            }
-            let snapshot = shard.snapshot(paused, now);
-            let jurisdictions = shard.jurisdictions(now);
-            let wanted = shard.pacer.decide(&snapshot, &jurisdictions, now.into()).dials;
-            let want = u32::try_from(wanted)
-                .unwrap_or(u32::MAX)
-                .min(self.deps.config.claim);
-            if want > 0 {
-                self.dial_some(key, want, now).await;
-            }
-        }
-    }
-
-    async fn dial_some(&mut self, key: ShardKey, want: u32, now: DateTime<Utc>) {
-        let Some(shard) = self.shards.get(&key) else {
-            return;
-        };
-        let (campaign, number, epoch) = (Arc::clone(&shard.campaign), shard.number, shard.epoch);
-        let look = want.saturating_mul(2).max(LOOK).max(shard.look).min(LOOK_MOST);
-        let accounts = if campaign.shadow {
-            HashMap::new()
-        } else {
-            self.accounts(key, want, now).await
-        };
-        let granted: u32 = accounts.values().fold(0, |sum, dials| sum.saturating_add(*dials));
-        let want = if campaign.shadow { want } else { want.min(granted) };
-        if want == 0 {
-            return;
-        }
-        let order = Order {
-            campaign: &campaign,
-            shard: number,
-            epoch,
-            want,
-            look,
-            accounts: &accounts,
-            gate: self.deps.gate.as_ref(),
-        };
-        let began = std::time::Instant::now();
-        let claimed = claim(&self.deps.database, &order, &mut self.rng, now).await;
-        self.deps
-            .metrics
-            .histogram(&CLAIM_SECONDS)
-            .observe_duration((), began.elapsed());
-        match claimed {
-            Ok(claimed) => self.start(key, &campaign, claimed, look, now),
-            Err(error) => self.not_claimed(key, &error, now),
-        }
-    }
-
-    pub(super) fn not_claimed(&mut self, key: ShardKey, error: &ClaimError, now: DateTime<Utc>) {
-        let kind = match error {
-            // Somebody else runs it: nothing of it is ours to write any more.
-            ClaimError::Fenced => {
-                self.shards.remove(&key);
-                ShardLost {
-                    campaign: key.1,
-                    shard: key.2,
-                }
-                .emit();
-                return;
-            }
-            // The listing will say why in a moment.
-            ClaimError::NotDialling => {
-                if let Some(shard) = self.shards.get_mut(&key) {
-                    shard.rest_until = now + TimeDelta::milliseconds(200);
-                }
-                return;
-            }
-            ClaimError::Database(error) => error.kind(),
-            // Whether it was committed stands in Postgres: start again from there.
-            ClaimError::Unconfirmed(error) => {
-                self.shards.remove(&key);
-                error.kind()
-            }
-        };
-        Postponed {
-            work: "claiming contacts",
-            kind,
-            error,
-        }
-        .emit();
-    }
-
     /// The attempts are committed: asks the carriers, beside the loop.
     pub(super) fn start(
         &mut self,
         key: ShardKey,
         campaign: &Arc<Campaign>,
         claimed: Claim,
-        look: u32,
         now: DateTime<Utc>,
     ) {
         count(&self.deps.metrics, &claimed);
         let Some(shard) = self.shards.get_mut(&key) else {
             return;
         };
-        if claimed.looked_at == 0 {
-            shard.rest_until = now + REST;
-        }
-        // Nobody of all that were looked at: the front of the hopper is full of them, look further.
-        shard.look = if claimed.refused == claimed.looked_at {
-            look.saturating_mul(4)
-        } else {
-            0
-        };
-        if claimed.no_number > 0 && claimed.dials.is_empty() {
-            shard.rest_until = now + REST;
-        }
         for dial in claimed.dials {
-            {
-                let mut purse = self
-                    .deps
-                    .purse
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
-                purse.spend(key.0, dial.account, 1);
-            }
             let way = crate::app::lines(&self.deps.lines)
                 .get(&(key.0, dial.account))
                 .cloned();
             self.unannounced.extend(announcement(&self.deps, key, &dial.line));
             let jurisdiction = self.deps.gate.jurisdiction(dial.region.as_deref());
             let mut held = Held::new(dial.line.clone(), jurisdiction);
+            held.duties = self.deps.gate.duties(dial.to.expose(), now);
             held.requesting = way.is_some();
             shard.take_on(held, dial.zone, now);
             if let Some(way) = way {
                 request(&self.deps, key, campaign, way, dial, self.replies.clone());
             }
         }
-    }
-
-    /// Dials each account may still make: what this process holds, and what the buckets give.
-    pub(super) async fn accounts(
-        &self,
-        key: ShardKey,
-        want: u32,
-        now: DateTime<Utc>,
-    ) -> HashMap<ProviderAccountId, u32> {
-        let tenant = key.0;
-        let serves = |account| {
-            self.shards
-                .get(&key)
-                .is_some_and(|shard| shard.serves(account, now))
-        };
-        let all: Vec<ProviderAccountId> = {
-            let lines = crate::app::lines(&self.deps.lines);
-            lines
-                .iter()
-                .filter(|((owner, _), line)| *owner == tenant && !matches!(line.breaker.state(), State::Open))
-                .map(|((_, account), _)| *account)
-                .filter(|account| serves(*account))
-                .collect()
-        };
-        let mut granted = HashMap::new();
-        for account in all {
-            let (holds, may_ask) = {
-                let purse = self
-                    .deps
-                    .purse
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
-                (
-                    purse.holds(tenant, account, now),
-                    purse.may_ask(tenant, account, now),
-                )
-            };
-            let mut dials = holds;
-            if holds < want && may_ask {
-                let short = want - holds;
-                match cps::take(&self.deps.database, tenant, account, short, now).await {
-                    Ok(grant) => {
-                        dials += grant.dials;
-                        let mut purse = self
-                            .deps
-                            .purse
-                            .lock()
-                            .unwrap_or_else(std::sync::PoisonError::into_inner);
-                        purse.put(tenant, account, short, grant, now);
-                    }
-                    Err(error) => Postponed {
-                        work: "taking dials out of an account's bucket",
-                        kind: error.kind(),
-                        error: &error,
-                    }
-                    .emit(),
-                }
-            }
-            if dials > 0 {
-                granted.insert(account, dials);
-            }
-        }
-        granted
     }
 }
 
@@ -354,7 +169,9 @@ fn originate(deps: &Deps, key: ShardKey, campaign: &Campaign, way: &Line, dial: 
         record: campaign.record,
         on_answer: match (campaign.mode, way.client.carrier()) {
             (Mode::Agentless, carrier) => {
-                stream(deps, campaign, &dial.line, carrier, campaign.ring + LONGEST_QUEUE)
+                let duties = deps.gate.duties(dial.to.expose(), deps.clock.now());
+                let opens_within = campaign.ring + LONGEST_QUEUE;
+                stream(deps, campaign, &dial.line, carrier, duties, opens_within)
                     .into_iter()
                     .collect()
             }

@@ -19,6 +19,7 @@ use crate::{
     agents::{legs, share},
     campaigns::{self, Live, Stops},
     events::DirectoryFailed,
+    transfers::{self, Transfer},
 };
 
 const LOOK: Duration = Duration::from_secs(2);
@@ -36,6 +37,8 @@ pub struct Listing {
     pub legs: Vec<(TenantId, AgentId)>,
     /// Campaigns that share agents with another one.
     pub sharing: HashSet<CampaignId>,
+    /// Callers who are to be handed over to a person.
+    pub transfers: Vec<Transfer>,
 }
 
 impl Listing {
@@ -115,7 +118,16 @@ impl Directory {
                 agents_changed: listing.agents_changed,
                 legs: listing.legs.clone(),
                 sharing: listing.sharing.clone(),
+                transfers: listing.transfers.clone(),
             });
+        });
+        let transfers = transfers::open(&self.database).await?;
+        self.sender.send_if_modified(|listing| {
+            let changed = listing.transfers != transfers;
+            if changed {
+                Arc::make_mut(listing).transfers = transfers;
+            }
+            changed
         });
         let legs = legs::to_mind(&self.database).await?;
         let sharing = share::sharing(&self.database).await?;

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use voice_contacts::suppressions::{Reason, suppress_person};
 use voice_kafka::OutboundRecord;
 use voice_schemas::{
-    AttemptId, Envelope, EventId, EventType, TenantId,
+    AttemptId, Envelope, EventId, EventType, TenantId, TransferId,
     events::attempt::{AttemptClass, AttemptData, AttemptEvent},
     topics,
 };
@@ -28,7 +28,7 @@ use crate::{
     error::Error,
     events::{ENDED, OPT_OUTS},
     origination::number_days::{self, Use, Uses},
-    shards,
+    shards, transfers,
 };
 
 impl Worker {
@@ -91,6 +91,10 @@ impl Worker {
             .map(|(end, _)| end.clone())
             .collect();
         let applied = attempts::apply_ends(&mut tx, &ends, now).await?;
+        let (over, open): (Vec<_>, Vec<_>) =
+            (self.handed_over.iter().copied()).partition(|(owner, _)| *owner == tenant);
+        let over: Vec<TransferId> = over.into_iter().map(|(_, transfer)| transfer).collect();
+        transfers::close(&mut tx, &over, now).await?;
         for said in self.opt_outs.iter().filter(|said| said.owner.0 == tenant) {
             let token = Some(said.token);
             suppress_person(&mut tx, said.contact, token, said.scope, Reason::OptOut, said.at).await?;
@@ -110,6 +114,7 @@ impl Worker {
             self.seat(tenant, event, heard);
         }
         self.leg_news = rest;
+        self.handed_over = open;
         self.afterwards.retain(|(owner, _)| *owner != tenant);
         self.say_farewell(tenant, now);
 
@@ -163,7 +168,7 @@ impl Worker {
                     Say::HangUp
                 };
                 held.closing = Some(now + LONGEST_MESSAGE);
-                command(&self.deps, said.owner, &shard.campaign, &held.line, say);
+                command(&self.deps, said.owner, &shard.campaign, held, say);
             }
         }
     }

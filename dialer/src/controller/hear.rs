@@ -26,6 +26,7 @@ use crate::{
     events::{REQUESTS, Request},
     origination::carriers::Placing,
     shards,
+    transfers::Place,
 };
 
 /// Events of attempts that are no longer in memory.
@@ -108,6 +109,10 @@ impl Worker {
                 }
             }
             News::Bridged => {
+                if let (Some((_, place)), Some((_, AgentKind::Human))) = (held.transfer, held.line.bridged) {
+                    held.handled = Some(Handled::Person(place.agent, place.token));
+                    held.line.agent = Some(place.agent);
+                }
                 if let Some(Handled::Person(agent, token)) = held.handled {
                     let call = held.line.call;
                     self.agent_inputs
@@ -122,7 +127,7 @@ impl Worker {
                         .push(OptOut::of(key, &held.line, &shard.campaign, pressed));
                 } else if news == News::Key(None) && held.closing.is_some() {
                     // The message is over.
-                    command(&self.deps, key, &shard.campaign, &held.line, Say::HangUp);
+                    command(&self.deps, key, &shard.campaign, held, Say::HangUp);
                 }
             }
             News::Ended => self.conclude(key, attempt, false, now),
@@ -186,11 +191,19 @@ impl Worker {
         {
             self.agent_inputs.push((key.0, agent, Input::Release { token }));
         }
-        if let Some(Handled::Person(agent, token)) = held.handled {
-            let wrap = shard
-                .agents
-                .get(&agent)
-                .map_or_else(Default::default, |agent| agent.wrap);
+        let wrap = |agent| {
+            let colleague = shard.colleague(agent);
+            colleague.map_or_else(Default::default, |agent| agent.wrap)
+        };
+        if let Some((transfer, Place { agent, token })) = held.transfer {
+            // However far it came: what does not fit is refused.
+            let (call, wrap) = (held.line.call, wrap(agent));
+            self.agent_inputs
+                .push((key.0, agent, Input::CallEnded { call, wrap }));
+            self.agent_inputs.push((key.0, agent, Input::Release { token }));
+            self.handed_over.push((key.0, transfer));
+        } else if let Some(Handled::Person(agent, token)) = held.handled {
+            let wrap = wrap(agent);
             let input = if held.line.bridged.is_some() {
                 Input::CallEnded {
                     call: held.line.call,

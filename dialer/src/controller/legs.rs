@@ -145,7 +145,8 @@ impl Worker {
     /// A customer whose agent has fallen out of the room is not left alone in it.
     pub(super) fn leave_nobody_alone(&mut self, now: DateTime<Utc>) {
         for (key, shard) in &mut self.shards {
-            let gone = shard.agents.values().filter_map(|agent| {
+            let people = shard.agents.values().chain(shard.guests.values());
+            let gone = people.filter_map(|agent| {
                 // What the end of a leg leaves behind; an address that was only just entered does not.
                 let lost =
                     agent.reach == Reach::Nowhere && agent.state.next_status == Some(AgentStatus::Away);
@@ -155,7 +156,7 @@ impl Worker {
                 for held in shard.lines.values_mut() {
                     if held.line.call == call && held.closing.is_none() {
                         held.closing = Some(now + LONGEST_MESSAGE);
-                        command(&self.deps, *key, &shard.campaign, &held.line, Say::HangUp);
+                        command(&self.deps, *key, &shard.campaign, held, Say::HangUp);
                     }
                 }
             }
@@ -193,6 +194,17 @@ fn seat(agent: AgentId, hooks: &HookUrls, context: &SealedContext) -> Instructio
     conference.label = Some("agent".to_owned());
     conference.wait_url = Some(String::new());
     Instruction::Conference(conference.reporting_to(hooks, context))
+}
+
+/// The same for a leg that was told something in between.
+pub(super) fn seat_again(
+    deps: &Deps,
+    tenant: TenantId,
+    agent: AgentId,
+    call: voice_schemas::CallId,
+    hooks: &HookUrls,
+) -> Instruction {
+    seat(agent, hooks, &deps.context.seal(&context(tenant, agent, call)))
 }
 
 /// The one request for a leg.

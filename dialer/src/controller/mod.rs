@@ -7,21 +7,26 @@
 //! 2. **write**: progress and ends, one transaction per tenant; then the events that tell of them; only then are the
 //!    records that caused them finished. A crash in between tells the same again, under the same event ids;
 //! 3. **act**: answered calls, overdue lines, agents that disagree with the calls;
-//! 4. **dial**: pacing says how many, a claim commits them, and then each carrier is asked once.
+//! 4. **claim**: pacing says how many, one transaction for all shards of a tenant commits them, beside the loop, and then
+//!    each carrier is asked once.
 //!
 //! When the partition goes, the worker stops dialling, waits for the requests under way, writes and leaves. Its
 //! successor raises the epoch, reads what is under way and goes on.
 
 mod act;
+mod claims;
 mod dial;
 mod directory;
 mod flush;
 mod hear;
 mod legs;
+mod look;
 mod preview;
 mod say;
 mod shard;
 mod share;
+mod take_over;
+mod transfer;
 mod worker;
 
 pub use directory::{Directory, Listing, Listings};

@@ -1,16 +1,18 @@
 //! Answering agents in preview: finding them a contact, dialling it when they say so, letting offers lapse.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use voice_schemas::ProviderAccountId;
 
-use super::worker::{ShardKey, Worker};
+use super::{
+    claims::{give_back, granted},
+    worker::{ShardKey, Worker},
+};
 use crate::{
     campaigns::Mode,
     events::Postponed,
     preview::{self, Offer, State},
-    selection::{Accepted, ClaimError, Order, accept, offer},
+    selection::{Accepted, ClaimError, accept, offer},
 };
 
 /// Offers are read when agents changed somewhere, and at the latest after this.
@@ -72,24 +74,13 @@ impl Worker {
                 }
             }
             State::Asked => {
-                let Some(order) = self
-                    .shards
-                    .get(&key)
-                    .map(|shard| (Arc::clone(&shard.campaign), shard.number, shard.epoch))
-                else {
+                let Some(shard) = self.shards.get(&key) else {
                     return;
                 };
-                let (campaign, number, epoch) = order;
-                let order = Order {
-                    campaign: &campaign,
-                    shard: number,
-                    epoch,
-                    want: 1,
-                    look: LOOK,
-                    accounts: &HashMap::new(),
-                    gate: self.deps.gate.as_ref(),
-                };
-                if let Err(error) = offer(&self.deps.database, &order, asked, &mut self.rng, now).await {
+                let order = shard.order(1, LOOK, BTreeSet::new());
+                let gate = self.deps.gate.as_ref();
+                if let Err(error) = offer(&self.deps.database, gate, &order, asked, &mut self.rng, now).await
+                {
                     self.not_claimed(key, &error, now);
                 }
             }
@@ -99,34 +90,35 @@ impl Worker {
     }
 
     async fn dial_accepted(&mut self, key: ShardKey, accepted: &Offer, now: DateTime<Utc>) {
-        let Some((campaign, number, epoch)) = self
-            .shards
-            .get(&key)
-            .map(|shard| (Arc::clone(&shard.campaign), shard.number, shard.epoch))
-        else {
+        let open = self.open_accounts(key, now);
+        let Some(shard) = self.shards.get(&key) else {
             return;
         };
-        if campaign.shadow {
+        if shard.campaign.shadow {
             return;
         }
-        let accounts: HashMap<ProviderAccountId, u32> = self.accounts(key, 1, now).await;
-        let order = Order {
-            campaign: &campaign,
-            shard: number,
-            epoch,
-            want: 1,
-            look: 1,
-            accounts: &accounts,
-            gate: self.deps.gate.as_ref(),
-        };
-        let until = now + campaign.ring + MARGIN;
-        let result: Result<Accepted, ClaimError> =
-            accept(&self.deps.database, &order, accepted, &mut self.rng, until, now).await;
+        let mut granted = granted(&self.deps, key.0, &open, 1, now).await;
+        let order = shard.order(1, 1, granted.keys().copied().collect());
+        let (gate, until) = (self.deps.gate.as_ref(), now + order.campaign.ring + MARGIN);
+        let result: Result<Accepted, ClaimError> = accept(
+            &self.deps.database,
+            gate,
+            &order,
+            accepted,
+            &mut self.rng,
+            until,
+            now,
+        )
+        .await;
+        if let Ok(Accepted::Dial(claimed)) = &result {
+            granted.retain(|account, _| claimed.dials.iter().all(|dial| dial.account != *account));
+        }
+        give_back(&self.deps, key.0, granted, now);
         match result {
             Ok(Accepted::Dial(claimed)) => {
                 // Who answers is theirs: the reservation has to be known before the call can be.
                 self.read_agents(key, now).await;
-                self.start(key, &campaign, *claimed, 1, now);
+                self.start(key, &order.campaign, *claimed, now);
             }
             Ok(Accepted::Refused) => {}
             Ok(Accepted::Later) => {

@@ -7,10 +7,13 @@ use voice_schemas::{
 };
 use voice_telephony::{
     CallContext, Conference, ConnectStream, Gather, HookUrls, Instruction, Prompt, SealedContext,
-    media::StreamPurpose,
+    media::{Duties, StreamPurpose},
 };
 
-use super::worker::{Deps, ShardKey};
+use super::{
+    shard::Held,
+    worker::{Deps, ShardKey},
+};
 use crate::{
     attempts::Line as Attempt,
     campaigns::{Campaign, SOURCE},
@@ -55,38 +58,38 @@ pub(super) fn room(agent: voice_schemas::AgentId) -> String {
 }
 
 /// Tells the carrier what to do with an answered call.
-pub(super) fn command(deps: &Deps, key: ShardKey, campaign: &Campaign, line: &Attempt, say: Say) {
+pub(super) fn command(deps: &Deps, key: ShardKey, campaign: &Campaign, held: &Held, say: Say) {
+    let line = &held.line;
     let Some((_, id)) = line.carrier.clone() else {
         return;
     };
     let Some(account) = line.account else { return };
     let found = crate::app::lines(&deps.lines).get(&(key.0, account)).cloned();
     let Some(way) = found else { return };
-    let sealed = |with_key: bool| {
-        let opt_out_key = with_key.then_some(campaign.opt_out_key);
-        deps.context.seal(&CallContext {
-            opt_out_key,
-            ..context(key, line)
-        })
-    };
     let message = |url: &Option<String>| match url {
-        Some(url) => message(url, campaign.opt_out_key, &way.hooks, &sealed(true)),
+        Some(url) => {
+            let sealed = deps.context.seal(&CallContext {
+                opt_out_key: Some(campaign.opt_out_key),
+                ..context(key, line)
+            });
+            message(url, campaign.opt_out_key, &way.hooks, &sealed)
+        }
         None => vec![Instruction::Hangup],
     };
     let instructions = match say {
-        Say::Person => {
-            let room = line.agent.map_or_else(|| format!("call-{}", line.call.0), room);
-            let mut conference = Conference::new(room);
-            conference.label = Some("customer:human".to_owned());
-            vec![Instruction::Conference(
-                conference.reporting_to(&way.hooks, &sealed(false)),
-            )]
-        }
+        Say::Person => vec![person(deps, key, line, &way.hooks)],
         Say::Ai => {
             let opens_within = STREAM_OPENS_WITHIN;
-            stream(deps, campaign, line, way.client.carrier(), opens_within)
-                .into_iter()
-                .collect()
+            stream(
+                deps,
+                campaign,
+                line,
+                way.client.carrier(),
+                held.duties,
+                opens_within,
+            )
+            .into_iter()
+            .collect()
         }
         Say::Voicemail => message(&campaign.voicemail_url),
         Say::SafeHarbour => message(&campaign.safe_harbour_url),
@@ -104,6 +107,15 @@ pub(super) fn command(deps: &Deps, key: ShardKey, campaign: &Campaign, line: &At
             .emit();
         }
     });
+}
+
+/// Into the room of the line's agent.
+pub(super) fn person(deps: &Deps, key: ShardKey, line: &Attempt, hooks: &HookUrls) -> Instruction {
+    let room = line.agent.map_or_else(|| format!("call-{}", line.call.0), room);
+    let mut conference = Conference::new(room);
+    conference.label = Some("customer:human".to_owned());
+    let sealed = deps.context.seal(&context(key, line));
+    Instruction::Conference(conference.reporting_to(hooks, &sealed))
 }
 
 /// A message during and after which the key can be pressed; then the call ends.
@@ -127,6 +139,7 @@ pub(super) fn stream(
     campaign: &Campaign,
     line: &Attempt,
     carrier: Carrier,
+    duties: Duties,
     opens_within: TimeDelta,
 ) -> Option<Instruction> {
     let purpose = StreamPurpose {
@@ -134,6 +147,7 @@ pub(super) fn stream(
         call: line.call,
         agent: campaign.ai_agent?,
         attempt: Some(line.attempt),
+        duties,
     };
     Some(Instruction::ConnectStream(ConnectStream {
         url: deps

@@ -14,20 +14,23 @@ use voice_pacing::{
     Snapshot, Window,
 };
 use voice_schemas::{
-    AgentId, AttemptId, ProviderAccountId,
+    AgentId, AttemptId, ProviderAccountId, TransferId,
     events::{
         agent::AgentStatus,
         call::{AgentKind, CallOutcome},
     },
 };
+use voice_telephony::media::Duties;
 
-use super::say::LONGEST_MESSAGE;
+use super::{look::Look, say::LONGEST_MESSAGE, worker::REFRESH};
 use crate::{
     agents::{AgentRow, Reach},
     answer::{Answered, Staff, machine_probability},
     attempts::{Line, Phase},
     calendar,
     campaigns::{Campaign, Mode},
+    selection::Order,
+    transfers::Place,
 };
 
 /// A line that ended is remembered for so long, in case its end turns out to have been another.
@@ -64,6 +67,10 @@ pub(super) struct Held {
     pub(super) requesting: bool,
     /// It hears a message and is hung up afterwards, then at the latest.
     pub(super) closing: Option<DateTime<Utc>>,
+    /// What the law asks of it where an AI agent talks; everything, where it was taken over from another process.
+    pub(super) duties: Duties,
+    /// An AI agent hands it over to this person, or has.
+    pub(super) transfer: Option<(TransferId, Place)>,
 }
 
 /// One shard.
@@ -75,13 +82,17 @@ pub(super) struct Shard {
     pub(super) lines: HashMap<AttemptId, Held>,
     pub(super) ended: HashMap<AttemptId, (Line, DateTime<Utc>)>,
     pub(super) agents: BTreeMap<AgentId, AgentRow>,
+    /// People of other shards who were handed callers of this one.
+    pub(super) guests: BTreeMap<AgentId, AgentRow>,
     pub(super) pacer: Pacer,
     /// Whose laws calls of this shard were counted under.
     pub(super) seen: BTreeSet<Jurisdiction>,
     /// On whose clocks people were dialled, and when last.
     pub(super) clocks: HashMap<Tz, DateTime<Utc>>,
-    /// Contacts to look at in the next claim.
-    pub(super) look: u32,
+    /// Dials wanted by the claim under way.
+    pub(super) claiming: usize,
+    /// How far claims look.
+    pub(super) look: Look,
     /// Nobody is due before.
     pub(super) rest_until: DateTime<Utc>,
     pub(super) agents_seen: u64,
@@ -128,6 +139,8 @@ impl Held {
             asked: None,
             requesting: false,
             closing: line.answered_at.filter(|_| over).map(|at| at + LONGEST_MESSAGE),
+            duties: Duties::STRICTEST,
+            transfer: None,
             line,
         }
     }
@@ -142,6 +155,14 @@ impl Held {
                 || matches!(self.handled, Some(Handled::Person(..) | Handled::Ai)),
             ai_consent: self.line.ai_consent,
         })
+    }
+
+    /// The person it was given or handed to.
+    pub(super) fn with(&self) -> Option<AgentId> {
+        match (self.handled, self.transfer) {
+            (Some(Handled::Person(agent, _)), _) => Some(agent),
+            (_, transfer) => transfer.map(|(_, place)| place.agent),
+        }
     }
 
     /// The time by which something must have been heard of it.
@@ -243,8 +264,39 @@ impl Shard {
         usize::try_from(all / shards + extra).unwrap_or(usize::MAX)
     }
 
+    /// What the shard wants, as a claim is asked for it.
+    pub(super) fn order(&self, want: u32, look: u32, accounts: BTreeSet<ProviderAccountId>) -> Order {
+        Order {
+            campaign: Arc::clone(&self.campaign),
+            shard: self.number,
+            epoch: self.epoch,
+            want,
+            look,
+            accounts,
+        }
+    }
+
     fn room(&self) -> usize {
         self.share().saturating_sub(self.lines.len())
+    }
+
+    /// An agent of ours, or of another shard's who talks to a caller of ours.
+    pub(super) fn colleague(&self, agent: AgentId) -> Option<&AgentRow> {
+        self.agents.get(&agent).or_else(|| self.guests.get(&agent))
+    }
+
+    /// Takes note of people who talk to callers of ours, and forgets those who do not any more.
+    pub(super) fn welcome(&mut self, people: Vec<AgentRow>) {
+        self.guests
+            .extend(people.into_iter().map(|agent| (agent.id, agent)));
+        let talking: HashSet<AgentId> = self.lines.values().filter_map(Held::with).collect();
+        self.guests
+            .retain(|id, _| talking.contains(id) && !self.agents.contains_key(id));
+    }
+
+    /// Nobody reads its agents beside whoever asks for one, and it was a while ago.
+    pub(super) fn is_stale(&self, now: DateTime<Utc>) -> bool {
+        !self.campaign.needs_people() && now - self.refreshed >= REFRESH
     }
 
     /// The person who has waited longest, of those not in `taken`.
@@ -263,12 +315,12 @@ impl Shard {
             .map(|agent| agent.id)
     }
 
-    /// Calls that ring, or were answered and have nobody yet.
+    /// Calls that are claimed or ring, or were answered and have nobody yet.
     pub(super) fn in_the_air(&self) -> usize {
         let waits = |held: &&Held| {
             held.line.bridged.is_none() && matches!(held.handled, None | Some(Handled::Waiting(_)))
         };
-        self.lines.values().filter(waits).count()
+        self.claiming + self.lines.values().filter(waits).count()
     }
 
     /// The person who is reserved for the attempt already, with the token.

@@ -1,7 +1,7 @@
 //! The loop of one partition.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, RwLock},
     time::Duration,
 };
@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::{
     sync::{Semaphore, mpsc},
+    task::{JoinHandle, JoinSet},
     time::Instant,
 };
 use voice_kafka::{
@@ -17,24 +18,19 @@ use voice_kafka::{
     consumer::{Chunk, Partition, Received, WorkerError},
 };
 use voice_lifecycle::SharedClock;
-use voice_pacing::{Jurisdiction, Pacer};
 use voice_postgres::Database;
 use voice_schemas::{
-    AgentId, CampaignId, TenantId,
+    AgentId, CampaignId, TenantId, TransferId,
     events::{call::CallEvent, campaign::CampaignStatus},
 };
 use voice_telemetry::{Emit as _, Metrics};
 use voice_telephony::{ContextKeys, media::StreamUrls};
 
-use super::{
-    directory::Listings,
-    hear::Late,
-    shard::{Held, Shard, pacing},
-};
+use super::{claims::Claimed, directory::Listings, hear::Late, shard::Shard};
 use crate::{
     Config, agents, attempts,
     campaigns::{self, CommandError},
-    events::{LINES, Postponed, SHARDS, ShardTaken, Ticked},
+    events::{LINES, Postponed, SHARDS, Ticked},
     gate::Gate,
     origination::{
         carriers::{Lines, Placing},
@@ -51,7 +47,7 @@ const AGAIN: Duration = Duration::from_millis(300);
 /// Requests under way may take so long after the partition was taken away.
 const LAST_ANSWERS: Duration = Duration::from_secs(12);
 /// An agent view is not read more often than this.
-const REFRESH: TimeDelta = TimeDelta::milliseconds(200);
+pub(super) const REFRESH: TimeDelta = TimeDelta::milliseconds(200);
 const REFRESH_ANYWAY: TimeDelta = TimeDelta::seconds(2);
 /// The list of legs to look after is some seconds old.
 pub(super) const MIND_AGAIN: TimeDelta = TimeDelta::milliseconds(2_500);
@@ -107,6 +103,11 @@ pub(super) struct Worker {
     pub(super) number: i32,
     pub(super) shards: BTreeMap<ShardKey, Shard>,
     pub(super) replies: mpsc::Sender<Reply>,
+    /// Claims under way, and whose.
+    pub(super) claims: JoinSet<Claimed>,
+    pub(super) claiming: BTreeSet<TenantId>,
+    /// Grows with every look at who is to be dialled.
+    pub(super) turn: usize,
     pub(super) rng: StdRng,
     /// Ends that are not written yet.
     pub(super) ends: Vec<attempts::Concluded>,
@@ -128,7 +129,11 @@ pub(super) struct Worker {
     pub(super) minded: HashMap<AgentId, DateTime<Utc>>,
     /// What has to happen to agents.
     pub(super) agent_inputs: Vec<super::hear::AgentInput>,
+    /// Transfers whose call has ended, not written yet.
+    pub(super) handed_over: Vec<(TenantId, TransferId)>,
     reconciled: DateTime<Utc>,
+    /// What pacing learnt, being written.
+    keeping: JoinHandle<()>,
     /// When each campaign was last asked whether it is done.
     pub(super) asked_done: HashMap<CampaignId, DateTime<Utc>>,
 }
@@ -144,6 +149,9 @@ pub async fn run(deps: Deps, mut partition: Partition) -> Result<(), WorkerError
         number: partition.number(),
         shards: BTreeMap::new(),
         replies,
+        claims: JoinSet::new(),
+        claiming: BTreeSet::new(),
+        turn: 0,
         rng: StdRng::from_rng(&mut rand::rng()),
         ends: Vec::new(),
         end_owners: Vec::new(),
@@ -154,8 +162,10 @@ pub async fn run(deps: Deps, mut partition: Partition) -> Result<(), WorkerError
         leg_news: Vec::new(),
         minded: HashMap::new(),
         agent_inputs: Vec::new(),
+        handed_over: Vec::new(),
         urgent: false,
         reconciled: now,
+        keeping: tokio::spawn(async {}),
         asked_done: HashMap::new(),
         deps,
     };
@@ -175,6 +185,10 @@ pub async fn run(deps: Deps, mut partition: Partition) -> Result<(), WorkerError
                 while let Ok(reply) = answers.try_recv() {
                     worker.take_reply(reply);
                 }
+                None
+            }
+            Some(claimed) = worker.claims.join_next() => {
+                worker.take_claimed(claimed?);
                 None
             }
             received = partition.recv_until(next_tick) => match received {
@@ -335,9 +349,10 @@ impl Worker {
             }
         }
         let mut lines = 0;
-        self.shards.retain(|(_, campaign, _), shard| {
+        self.shards.retain(|(tenant, campaign, _), shard| {
             lines += shard.lines.len();
-            !shard.lines.is_empty() || !shard.ended.is_empty() || listing.campaigns.contains_key(campaign)
+            let busy = !shard.lines.is_empty() || !shard.ended.is_empty() || self.claiming.contains(tenant);
+            busy || listing.campaigns.contains_key(campaign)
         });
         #[allow(clippy::cast_precision_loss)]
         {
@@ -345,97 +360,6 @@ impl Worker {
             self.deps.metrics.gauge(&LINES).set((), lines as f64);
         }
         all
-    }
-
-    async fn take_over(&mut self, key: ShardKey) -> Result<(), CommandError> {
-        let (tenant, campaign, number) = key;
-        let now = self.now();
-        let mut tx = self.deps.database.tenant(tenant).await?;
-        let (epoch, pacer) = match campaigns::take_over(&mut tx, campaign, number, now).await {
-            // The rows of the shards are made when the campaign starts.
-            Err(CommandError::Missing) => return Ok(()),
-            taken => taken?,
-        };
-        let Some(settings) = campaigns::load(&mut tx, campaign).await? else {
-            return Ok(());
-        };
-        let under_way = attempts::open_lines(&mut tx, campaign, number).await?;
-        let agents = agents::of_shard(&mut tx, campaign, number).await?;
-        tx.commit().await?;
-        let strictest = self.deps.gate.jurisdiction(None);
-        let lines: HashMap<_, _> = under_way
-            .into_iter()
-            .map(|line| {
-                let mut held = Held::new(line, strictest.clone());
-                self.unannounced
-                    .extend(super::dial::announcement(&self.deps, key, &held.line));
-                if held.line.agent.is_some() || held.line.bridged.is_some() {
-                    held.handled = super::act::inherited(&held.line, &agents);
-                }
-                (held.line.attempt, held)
-            })
-            .collect();
-        let config = pacing(&settings);
-        // Whose ledgers there are, in the words of the kept state.
-        let seen = pacer
-            .iter()
-            .filter_map(|state| state.get("ledgers")?.as_object())
-            .flat_map(|ledgers| ledgers.keys().cloned())
-            .chain([strictest])
-            .map(Jurisdiction)
-            .collect();
-        let pacer = pacer
-            .and_then(|state| serde_json::from_value(state).ok())
-            .and_then(|state| Pacer::resume(config, state).ok())
-            .map_or_else(|| Pacer::new(config), Ok)
-            .or_else(|_| Pacer::new(voice_pacing::Config::default()))
-            .map_err(|_| voice_postgres::Error::Unreadable {
-                column: "campaigns.dialling_mode",
-            })?;
-        ShardTaken {
-            campaign,
-            shard: number,
-            epoch,
-            lines: lines.len(),
-        }
-        .emit();
-        self.shards.insert(
-            key,
-            Shard {
-                campaign: Arc::new(settings),
-                number,
-                epoch,
-                lines,
-                ended: HashMap::new(),
-                agents: agents.into_iter().map(|agent| (agent.id, agent)).collect(),
-                seen,
-                pacer,
-                clocks: HashMap::new(),
-                look: 0,
-                rest_until: now,
-                agents_seen: 0,
-                refreshed: now,
-                previews_read: DateTime::UNIX_EPOCH,
-                previews_seen: 0,
-                owed: 0,
-            },
-        );
-        Ok(())
-    }
-
-    async fn reload(&mut self, key: ShardKey) -> Result<(), CommandError> {
-        let mut tx = self.deps.database.tenant(key.0).await?;
-        let settings = campaigns::load(&mut tx, key.1).await?;
-        tx.commit().await?;
-        if let (Some(shard), Some(settings)) = (self.shards.get_mut(&key), settings) {
-            let changed = pacing(&settings) != pacing(&shard.campaign);
-            if changed && let Ok(pacer) = Pacer::resume(pacing(&settings), shard.pacer.state().clone()) {
-                shard.pacer = pacer;
-            }
-            shard.campaign = Arc::new(settings);
-            shard.rest_until = DateTime::UNIX_EPOCH;
-        }
-        Ok(())
     }
 
     /// Writes what was heard, as often as it takes; false when the partition goes meanwhile.
@@ -466,6 +390,7 @@ impl Worker {
         let now = self.now();
         self.refresh_agents(now).await;
         self.handle_answers(now).await;
+        self.mind_transfers(now).await;
         self.close_the_silent(now);
         self.mind_legs(now).await;
         self.leave_nobody_alone(now);
@@ -474,11 +399,11 @@ impl Worker {
             self.reconciled = now;
             self.reconcile_agents(now).await;
             self.lend_agents(now).await;
-            self.keep_pacers().await;
+            self.keep_pacers();
             self.complete_campaigns(now).await;
         }
         self.answer_previews(now).await;
-        self.dial(now).await;
+        self.claim(now);
     }
 
     async fn refresh_agents(&mut self, now: DateTime<Utc>) {
@@ -510,7 +435,7 @@ impl Worker {
         };
         match (read.await, self.shards.get_mut(&key)) {
             (Ok(agents), Some(shard)) => {
-                let here: std::collections::BTreeSet<_> = agents.iter().map(|agent| agent.id).collect();
+                let here: BTreeSet<_> = agents.iter().map(|agent| agent.id).collect();
                 shard.agents.retain(|id, _| here.contains(id));
                 shard.see(agents.into_iter(), now);
                 shard.agents_seen = changed;
@@ -526,39 +451,40 @@ impl Worker {
         }
     }
 
-    async fn keep_pacers(&self) {
-        for ((tenant, campaign, number), shard) in &self.shards {
-            let Ok(state) = serde_json::to_value(shard.pacer.state()) else {
-                continue;
-            };
-            let keep = async {
-                let mut tx = self.deps.database.tenant(*tenant).await?;
-                campaigns::keep_pacer(&mut tx, *campaign, *number, shard.epoch, &state).await?;
-                tx.commit().await?;
-                Ok::<_, CommandError>(())
-            };
-            if let Err(error) = keep.await {
-                Postponed {
-                    work: "keeping what pacing learnt",
-                    kind: error.kind(),
-                    error: &error,
-                }
-                .emit();
-            }
+    /// Keeps what pacing learnt, beside the loop: the rows may be locked by a claim.
+    fn keep_pacers(&mut self) {
+        if !self.keeping.is_finished() {
+            return;
         }
+        let learnt = self.shards.iter().filter_map(|(key, shard)| {
+            let state = serde_json::to_value(shard.pacer.state()).ok()?;
+            Some((*key, shard.epoch, state))
+        });
+        self.keeping = tokio::spawn(keep(self.deps.database.clone(), learnt.collect()));
     }
 
-    /// The partition goes: no more dials; requests under way are waited for, what is known is written.
+    fn requesting(&self) -> bool {
+        let mut lines = self.shards.values().flat_map(|shard| shard.lines.values());
+        lines.any(|held| held.requesting)
+    }
+
+    /// The partition goes: no more dials; claims and requests under way are waited for, what is known is written.
     async fn leave(&mut self, partition: &Partition, answers: &mut mpsc::Receiver<Reply>) {
         let deadline = Instant::now() + LAST_ANSWERS;
-        while self
-            .shards
-            .values()
-            .any(|shard| shard.lines.values().any(|held| held.requesting))
-        {
-            match tokio::time::timeout_at(deadline, answers.recv()).await {
-                Ok(Some(reply)) => self.take_reply(reply),
-                Ok(None) | Err(_) => break,
+        while !self.claiming.is_empty() || self.requesting() {
+            let answered = tokio::select! {
+                Some(reply) = answers.recv() => {
+                    self.take_reply(reply);
+                    true
+                }
+                Some(Ok(claimed)) = self.claims.join_next() => {
+                    self.take_claimed(claimed);
+                    true
+                }
+                () = tokio::time::sleep_until(deadline) => false,
+            };
+            if !answered {
+                break;
             }
         }
         // What cannot be written now is read again by the next owner, or was never finished.
@@ -570,7 +496,29 @@ impl Worker {
             }
             .emit();
         }
-        self.keep_pacers().await;
+        let _kept = (&mut self.keeping).await;
+        self.keep_pacers();
+        let _kept = (&mut self.keeping).await;
         partition.waiting();
+    }
+}
+
+/// One shard after the other: nobody holds one row and waits for the next.
+async fn keep(database: Database, learnt: Vec<(ShardKey, u64, serde_json::Value)>) {
+    for ((tenant, campaign, number), epoch, state) in learnt {
+        let keep = async {
+            let mut tx = database.tenant(tenant).await?;
+            campaigns::keep_pacer(&mut tx, campaign, number, epoch, &state).await?;
+            tx.commit().await?;
+            Ok::<_, CommandError>(())
+        };
+        if let Err(error) = keep.await {
+            Postponed {
+                work: "keeping what pacing learnt",
+                kind: error.kind(),
+                error: &error,
+            }
+            .emit();
+        }
     }
 }

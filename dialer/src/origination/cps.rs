@@ -101,7 +101,7 @@ pub async fn block(
     tx.commit().await
 }
 
-/// What this process holds of the buckets.
+/// What this process holds of the buckets: dials that were taken out and not made.
 #[derive(Debug, Default)]
 pub struct Purse {
     held: HashMap<(TenantId, ProviderAccountId), Held>,
@@ -112,16 +112,28 @@ struct Held {
     dials: u32,
     since: DateTime<Utc>,
     not_before: DateTime<Utc>,
+    /// What was taken before then is worth nothing.
+    spoilt: DateTime<Utc>,
 }
 
 impl Purse {
-    /// Dials it holds for the account that are still good.
-    #[must_use]
-    pub fn holds(&self, tenant: TenantId, account: ProviderAccountId, now: DateTime<Utc>) -> u32 {
-        self.held
-            .get(&(tenant, account))
-            .filter(|held| now - held.since < FRESH)
-            .map_or(0, |held| held.dials)
+    /// Takes up to `want` dials of the account out; they are the taker's alone.
+    pub fn take(
+        &mut self,
+        tenant: TenantId,
+        account: ProviderAccountId,
+        want: u32,
+        now: DateTime<Utc>,
+    ) -> u32 {
+        let Some(held) = self.held.get_mut(&(tenant, account)) else {
+            return 0;
+        };
+        if now - held.since >= FRESH {
+            held.dials = 0;
+        }
+        let dials = held.dials.min(want);
+        held.dials -= dials;
+        dials
     }
 
     /// Whether it makes sense to ask the bucket.
@@ -132,8 +144,8 @@ impl Purse {
             .is_none_or(|held| held.not_before <= now)
     }
 
-    /// Puts a handful in.
-    pub fn put(
+    /// Takes note of what the bucket said to a question for `want`.
+    pub fn asked(
         &mut self,
         tenant: TenantId,
         account: ProviderAccountId,
@@ -141,26 +153,39 @@ impl Purse {
         grant: Grant,
         now: DateTime<Utc>,
     ) {
-        let dials = self.holds(tenant, account, now) + grant.dials;
         let short = grant.dials < want;
-        let not_before = grant
+        let held = self.held.entry((tenant, account)).or_insert(Held {
+            dials: 0,
+            since: now,
+            not_before: now,
+            spoilt: DateTime::UNIX_EPOCH,
+        });
+        let again = grant
             .blocked_until
             .unwrap_or(if short { now + grant.again_in } else { now });
-        self.held.insert(
-            (tenant, account),
-            Held {
-                dials,
-                since: now,
-                not_before,
-            },
-        );
+        held.not_before = held.not_before.max(again);
     }
 
-    /// Takes one out; false when there is none.
-    pub fn spend(&mut self, tenant: TenantId, account: ProviderAccountId, dials: u32) {
-        if let Some(held) = self.held.get_mut(&(tenant, account)) {
-            held.dials = held.dials.saturating_sub(dials);
+    /// Puts back what was taken at `since` and not dialled.
+    pub fn give_back(
+        &mut self,
+        tenant: TenantId,
+        account: ProviderAccountId,
+        dials: u32,
+        since: DateTime<Utc>,
+    ) {
+        let Some(held) = self.held.get_mut(&(tenant, account)) else {
+            return;
+        };
+        if since < held.spoilt {
+            return;
         }
+        held.since = if held.dials == 0 {
+            since
+        } else {
+            held.since.min(since)
+        };
+        held.dials += dials;
     }
 
     /// The carrier refused: nothing that is held is worth anything until `until`.
@@ -171,6 +196,7 @@ impl Purse {
                 dials: 0,
                 since: until,
                 not_before: until,
+                spoilt: until,
             },
         );
     }
@@ -206,41 +232,58 @@ mod tests {
 
     use super::*;
 
+    const THE: (TenantId, ProviderAccountId) = (TenantId(Uuid::nil()), ProviderAccountId(Uuid::nil()));
+
     fn at(ms: i64) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(1_700_000_000_000 + ms).unwrap()
     }
 
-    #[test]
-    fn a_handful_spoils_within_a_second_and_an_empty_bucket_is_not_asked_at_once_again() {
-        let (tenant, account) = (TenantId(Uuid::nil()), ProviderAccountId(Uuid::nil()));
-        let mut purse = Purse::default();
-        assert!(purse.may_ask(tenant, account, at(0)));
-        let grant = Grant {
-            dials: 3,
+    fn grant(dials: u32) -> Grant {
+        Grant {
+            dials,
             blocked_until: None,
             again_in: TimeDelta::milliseconds(100),
-        };
-        purse.put(tenant, account, 5, grant, at(0));
-        assert_eq!(purse.holds(tenant, account, at(999)), 3);
-        assert_eq!(purse.holds(tenant, account, at(1_000)), 0);
+        }
+    }
+
+    #[test]
+    fn what_was_not_dialled_is_there_for_others_and_spoils_within_a_second() {
+        let (tenant, account) = THE;
+        let mut purse = Purse::default();
+        assert_eq!(purse.take(tenant, account, 5, at(0)), 0);
+        purse.asked(tenant, account, 5, grant(5), at(0));
+        purse.give_back(tenant, account, 3, at(0));
+        assert_eq!(purse.take(tenant, account, 2, at(999)), 2);
+        assert_eq!(
+            purse.take(tenant, account, 2, at(999)),
+            1,
+            "nobody gets what another has"
+        );
+        purse.give_back(tenant, account, 3, at(0));
+        assert_eq!(purse.take(tenant, account, 2, at(1_000)), 0);
+    }
+
+    #[test]
+    fn an_empty_bucket_is_not_asked_at_once_again() {
+        let (tenant, account) = THE;
+        let mut purse = Purse::default();
+        assert!(purse.may_ask(tenant, account, at(0)));
+        purse.asked(tenant, account, 5, grant(3), at(0));
         assert!(!purse.may_ask(tenant, account, at(99)));
         assert!(purse.may_ask(tenant, account, at(100)));
-        purse.spend(tenant, account, 2);
-        assert_eq!(purse.holds(tenant, account, at(10)), 1);
+        purse.asked(tenant, account, 5, grant(5), at(100));
+        assert!(purse.may_ask(tenant, account, at(100)));
     }
 
     #[test]
     fn a_blocked_account_gives_nothing_until_the_carrier_takes_calls_again() {
-        let (tenant, account) = (TenantId(Uuid::nil()), ProviderAccountId(Uuid::nil()));
+        let (tenant, account) = THE;
         let mut purse = Purse::default();
-        let grant = Grant {
-            dials: 3,
-            blocked_until: None,
-            again_in: TimeDelta::milliseconds(100),
-        };
-        purse.put(tenant, account, 3, grant, at(0));
+        purse.asked(tenant, account, 3, grant(3), at(0));
+        purse.give_back(tenant, account, 2, at(0));
         purse.spoil(tenant, account, at(2_000));
-        assert_eq!(purse.holds(tenant, account, at(1)), 0);
+        purse.give_back(tenant, account, 1, at(0));
+        assert_eq!(purse.take(tenant, account, 3, at(1)), 0);
         assert!(!purse.may_ask(tenant, account, at(1_999)));
         assert!(purse.may_ask(tenant, account, at(2_000)));
     }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use sqlx::Row as _;
+use sqlx::{Row as _, postgres::PgRow};
 use uuid::Uuid;
 use voice_postgres::{Result, TenantTx};
 use voice_schemas::ContactId;
 use voice_telephony::PhoneNumber;
 
-use super::evidence;
+use super::{claim::Order, evidence};
 use crate::{
     attempts::small,
     campaigns::{CallerNumber, Campaign},
@@ -20,6 +20,8 @@ use crate::{
 /// A contact that is due, and its numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
+    /// The place of the campaign among those that were asked for.
+    pub(crate) of: usize,
     pub(crate) contact: ContactId,
     pub(crate) attempts_made: i16,
     /// In the order they are to be tried.
@@ -46,31 +48,44 @@ pub(crate) struct Phone {
     pub(crate) facts: Facts,
 }
 
-/// The contacts of a shard that are due, most urgent first, locked; those another transaction holds are left out.
+/// A row of the hopper.
+struct Due {
+    of: usize,
+    contact: ContactId,
+    attempts_made: i16,
+    tries: Tries,
+    callback_at: Option<DateTime<Utc>>,
+}
+
+/// The contacts of each shard that are due, most urgent first, locked; those another transaction holds are left out.
 ///
 /// One index range per priority: contacts of a high priority whose time has not come are never walked over.
 const DUE: &str = "
-WITH RECURSIVE levels AS (
-    (SELECT c.priority FROM app.campaign_contacts c
-     WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.shard = $3 AND c.state = 'ready'
-     ORDER BY c.priority DESC LIMIT 1)
-    UNION ALL
-    SELECT (SELECT c.priority FROM app.campaign_contacts c
-            WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.shard = $3 AND c.state = 'ready'
-              AND c.priority < l.priority
-            ORDER BY c.priority DESC LIMIT 1)
-    FROM levels l WHERE l.priority IS NOT NULL
-)
-SELECT due.contact_id, due.attempts_made, due.tries, due.callback_at
-FROM levels l CROSS JOIN LATERAL (
-    SELECT c.contact_id, c.attempts_made, c.tries::text AS tries, c.callback_at
-    FROM app.campaign_contacts c
-    WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.shard = $3 AND c.state = 'ready'
-      AND c.priority = l.priority AND c.next_attempt_at <= $4
-    ORDER BY c.next_attempt_at LIMIT $5 FOR UPDATE SKIP LOCKED
+SELECT o.place, due.contact_id, due.attempts_made, due.tries, due.callback_at
+FROM unnest($2::uuid[], $3::smallint[], $4::bigint[]) WITH ORDINALITY AS o(campaign_id, shard, look, place)
+CROSS JOIN LATERAL (
+    WITH RECURSIVE levels AS (
+        (SELECT c.priority FROM app.campaign_contacts c
+         WHERE c.tenant_id = $1 AND c.campaign_id = o.campaign_id AND c.shard = o.shard AND c.state = 'ready'
+         ORDER BY c.priority DESC LIMIT 1)
+        UNION ALL
+        SELECT (SELECT c.priority FROM app.campaign_contacts c
+                WHERE c.tenant_id = $1 AND c.campaign_id = o.campaign_id AND c.shard = o.shard AND c.state = 'ready'
+                  AND c.priority < l.priority
+                ORDER BY c.priority DESC LIMIT 1)
+        FROM levels l WHERE l.priority IS NOT NULL
+    )
+    SELECT of_level.* FROM levels l CROSS JOIN LATERAL (
+        SELECT c.contact_id, c.attempts_made, c.tries::text AS tries, c.callback_at
+        FROM app.campaign_contacts c
+        WHERE c.tenant_id = $1 AND c.campaign_id = o.campaign_id AND c.shard = o.shard AND c.state = 'ready'
+          AND c.priority = l.priority AND c.next_attempt_at <= $5
+        ORDER BY c.next_attempt_at LIMIT o.look FOR UPDATE SKIP LOCKED
+    ) AS of_level
+    WHERE l.priority IS NOT NULL
+    LIMIT o.look
 ) AS due
-WHERE l.priority IS NOT NULL
-LIMIT $5";
+ORDER BY o.place";
 
 /// The hopper is read in its order and no further than wanted, also where the planner takes it for a few rows that are
 /// sooner all read and sorted.
@@ -78,27 +93,23 @@ const IN_ORDER: &str = "SET LOCAL enable_bitmapscan = off";
 
 /// One contact, whether or not it is due, not locked: for "why not".
 const ONE: &str = "
-SELECT c.contact_id, c.attempts_made, c.tries::text AS tries, c.callback_at
+SELECT 1::bigint AS place, c.contact_id, c.attempts_made, c.tries::text AS tries, c.callback_at
 FROM app.campaign_contacts c
 WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.contact_id = $3";
 
-pub(crate) async fn due(
-    tx: &mut TenantTx,
-    campaign: &Campaign,
-    shard: u16,
-    most: u32,
-    now: DateTime<Utc>,
-) -> Result<Vec<Candidate>> {
+/// Who is due in the shards of `orders`, in their order.
+pub(crate) async fn due(tx: &mut TenantTx, orders: &[Order], now: DateTime<Utc>) -> Result<Vec<Candidate>> {
     sqlx::query(IN_ORDER).execute(&mut **tx).await?;
     let rows = sqlx::query(DUE)
         .bind(tx.tenant().0)
-        .bind(campaign.id.0)
-        .bind(small(shard))
+        .bind(column(orders, |order| order.campaign.id.0))
+        .bind(column(orders, |order| small(order.shard)))
+        .bind(column(orders, |order| i64::from(order.look)))
         .bind(now)
-        .bind(i64::from(most))
         .fetch_all(&mut **tx)
         .await?;
-    locked(tx, campaign, &rows, now).await
+    let campaigns = column(orders, |order| order.campaign.as_ref());
+    locked(tx, &campaigns, &rows, now).await
 }
 
 /// This contact, locked like those that are due; `None` when it is not to be called any more, or another transaction
@@ -116,18 +127,21 @@ pub(crate) async fn chosen(
         .bind(contact.0)
         .fetch_all(&mut **tx)
         .await?;
-    Ok(locked(tx, campaign, &rows, now).await?.pop())
+    Ok(locked(tx, &[campaign], &rows, now).await?.pop())
 }
 
 /// Everything about contacts whose rows are locked, with the ledger of their numbers locked too.
 async fn locked(
     tx: &mut TenantTx,
-    campaign: &Campaign,
-    rows: &[sqlx::postgres::PgRow],
+    campaigns: &[&Campaign],
+    rows: &[PgRow],
     now: DateTime<Utc>,
 ) -> Result<Vec<Candidate>> {
-    let mut candidates = gather(tx, campaign, rows, now).await?;
+    let mut candidates = gather(tx, campaigns, rows, now).await?;
     let tokens = tokens(&candidates);
+    if tokens.is_empty() {
+        return Ok(candidates);
+    }
     // A number seen for the first time gets its row now, so that there is something to lock.
     sqlx::query(
         "INSERT INTO app.dial_ledger (tenant_id, phone_token)
@@ -155,7 +169,7 @@ pub(crate) async fn one(
         .bind(contact.0)
         .fetch_all(&mut **tx)
         .await?;
-    let Some(mut candidate) = gather(tx, campaign, &rows, now).await?.pop() else {
+    let Some(mut candidate) = gather(tx, &[campaign], &rows, now).await?.pop() else {
         return Ok(None);
     };
     let tokens = tokens(std::slice::from_ref(&candidate));
@@ -227,46 +241,47 @@ async fn histories(tx: &mut TenantTx, tokens: &[Uuid], lock: bool) -> Result<Has
 
 async fn gather(
     tx: &mut TenantTx,
-    campaign: &Campaign,
-    rows: &[sqlx::postgres::PgRow],
+    campaigns: &[&Campaign],
+    rows: &[PgRow],
     now: DateTime<Utc>,
 ) -> Result<Vec<Candidate>> {
-    let contacts: Vec<Uuid> = rows
-        .iter()
-        .map(|row| row.try_get("contact_id"))
-        .collect::<Result<_, sqlx::Error>>()?;
-    if contacts.is_empty() {
+    let due: Vec<Due> = rows.iter().map(read).collect::<Result<_>>()?;
+    if due.is_empty() {
         return Ok(Vec::new());
     }
-    let mut consents = consents(tx, &contacts, now).await?;
-    let relationships = evidence::relationships(tx, &contacts, campaign.company).await?;
-    let mut people: HashMap<Uuid, Vec<Phone>> = HashMap::new();
+    let contacts = column(&due, |one| one.contact.0);
+    let companies = column(&due, |one| campaigns.get(one.of)?.company);
+    let consents = consents(tx, &contacts, now).await?;
+    let relationships = evidence::relationships(tx, &contacts, &companies).await?;
+    let mut people: HashMap<usize, Vec<Phone>> = HashMap::new();
     let found = sqlx::query(
         // Looked up one by one: right after an import there are no statistics, and a join scans the tenant for each.
-        "SELECT p.contact_id, p.e164, p.token, p.region, p.kind, p.valid, c.timezone, c.status,
+        "SELECT wanted.place, p.e164, p.token, p.region, p.kind, p.valid, c.timezone, c.status,
                 c.attributes ->> 'country' AS country, c.attributes ->> 'state' AS state,
                 (SELECT s.reason FROM app.suppressions s
                  WHERE s.tenant_id = $1 AND s.token = p.token AND (s.expires_at IS NULL OR s.expires_at > $3)
-                   AND (s.scope = 'tenant' OR (s.scope = 'company' AND s.scope_id = $4)
-                        OR (s.scope = 'campaign' AND s.scope_id = $5))
+                   AND (s.scope = 'tenant' OR (s.scope = 'company' AND s.scope_id = wanted.company_id)
+                        OR (s.scope = 'campaign' AND s.scope_id = wanted.campaign_id))
                  ORDER BY s.scope DESC LIMIT 1) AS suppressed
-         FROM unnest($2::uuid[]) AS wanted (contact_id)
+         FROM unnest($2::uuid[], $4::uuid[], $5::uuid[]) WITH ORDINALITY
+              AS wanted (contact_id, company_id, campaign_id, place)
          CROSS JOIN LATERAL (SELECT c.timezone, c.status, c.attributes FROM app.contacts c
                              WHERE c.tenant_id = $1 AND c.id = wanted.contact_id OFFSET 0) c
-         CROSS JOIN LATERAL (SELECT p.contact_id, p.e164, p.token, p.region, p.kind, p.valid, p.is_primary
+         CROSS JOIN LATERAL (SELECT p.e164, p.token, p.region, p.kind, p.valid, p.is_primary
                              FROM app.contact_phones p
                              WHERE p.tenant_id = $1 AND p.contact_id = wanted.contact_id OFFSET 0) p
-         ORDER BY p.contact_id, p.is_primary DESC, p.e164",
+         ORDER BY wanted.place, p.is_primary DESC, p.e164",
     )
     .bind(tx.tenant().0)
     .bind(&contacts)
     .bind(now)
-    .bind(campaign.company)
-    .bind(campaign.id.0)
+    .bind(&companies)
+    .bind(column(&due, |one| {
+        campaigns.get(one.of).map(|campaign| campaign.id.0)
+    }))
     .fetch_all(&mut **tx)
     .await?;
     for row in found {
-        let contact: Uuid = row.try_get("contact_id")?;
         let e164: String = row.try_get("e164")?;
         let Some(number) = PhoneNumber::parse(&e164) else {
             continue;
@@ -282,7 +297,7 @@ async fn gather(
             gone: row.try_get::<&str, _>("status")? != "active",
             ..Facts::default()
         };
-        people.entry(contact).or_default().push(Phone {
+        people.entry(place(&row)?).or_default().push(Phone {
             number,
             token: row.try_get("token")?,
             valid: row.try_get("valid")?,
@@ -291,29 +306,44 @@ async fn gather(
     }
     let tokens: BTreeSet<Uuid> = people.values().flatten().map(|phone| phone.token).collect();
     let registers = evidence::registers(tx, &tokens.into_iter().collect::<Vec<_>>()).await?;
-    for phone in people.values_mut().flatten() {
-        phone.facts.registers = registers.of(phone.token);
-    }
-    rows.iter()
-        .map(|row| {
-            let contact: Uuid = row.try_get("contact_id")?;
-            let tries: Tries = serde_json::from_str(row.try_get("tries")?).unwrap_or_default();
-            let callback_at = row.try_get("callback_at")?;
-            let said = consents.remove(&contact).unwrap_or_default();
-            let mut phones = people.remove(&contact).unwrap_or_default();
-            for phone in &mut phones {
-                phone.facts.tries.clone_from(&tries);
-                phone.facts.callback_at = callback_at;
-                phone.facts.consents.clone_from(&said);
-                phone.facts.relationship = relationships.get(&contact).copied();
-            }
-            Ok(Candidate {
-                contact: ContactId(contact),
-                attempts_made: row.try_get("attempts_made")?,
-                phones,
-            })
-        })
-        .collect()
+    let candidates = due.into_iter().enumerate().map(|(place, one)| {
+        let mut phones = people.remove(&place).unwrap_or_default();
+        for phone in &mut phones {
+            phone.facts.tries.clone_from(&one.tries);
+            phone.facts.callback_at = one.callback_at;
+            phone.facts.consents = consents.get(&one.contact.0).cloned().unwrap_or_default();
+            phone.facts.relationship = relationships.get(&place).copied();
+            phone.facts.registers = registers.of(phone.token);
+        }
+        Candidate {
+            of: one.of,
+            contact: one.contact,
+            attempts_made: one.attempts_made,
+            phones,
+        }
+    });
+    Ok(candidates.collect())
+}
+
+fn read(row: &PgRow) -> Result<Due> {
+    Ok(Due {
+        of: place(row)?,
+        contact: ContactId(row.try_get("contact_id")?),
+        attempts_made: row.try_get("attempts_made")?,
+        tries: serde_json::from_str(row.try_get("tries")?).unwrap_or_default(),
+        callback_at: row.try_get("callback_at")?,
+    })
+}
+
+/// Where the row stands in what was asked for: Postgres counts from one.
+pub(super) fn place(row: &PgRow) -> Result<usize> {
+    let place: i64 = row.try_get("place")?;
+    Ok(usize::try_from(place - 1).unwrap_or(usize::MAX))
+}
+
+/// One value of each, as a parameter.
+pub(super) fn column<'a, T, V>(rows: &'a [T], value: impl Fn(&'a T) -> V) -> Vec<V> {
+    rows.iter().map(value).collect()
 }
 
 /// The newest statement of each type about calls.

@@ -1,17 +1,21 @@
 //! One claim: the transaction that turns due contacts into attempts.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use chrono_tz::Tz;
 use rand::Rng;
+use sqlx::Row as _;
 use uuid::{NoContext, Timestamp, Uuid};
 use voice_postgres::{Database, TenantTx};
-use voice_schemas::{AttemptId, CallId, ProviderAccountId};
+use voice_schemas::{AttemptId, CallId, ProviderAccountId, TenantId};
 use voice_telephony::PhoneNumber;
 
 use super::{
-    candidates::{self, Candidate, Phone},
+    candidates::{self, Candidate, Phone, column},
     judge::{Judged, judge, zone},
     writes,
 };
@@ -25,11 +29,11 @@ use crate::{
     },
 };
 
-/// What is wanted.
-#[derive(Debug)]
-pub struct Order<'a> {
+/// What one shard wants.
+#[derive(Clone, Debug)]
+pub struct Order {
     /// The campaign, as it is known; whether it still dials is asked again.
-    pub campaign: &'a Campaign,
+    pub campaign: Arc<Campaign>,
     /// The shard.
     pub shard: u16,
     /// Our ownership of it.
@@ -38,7 +42,18 @@ pub struct Order<'a> {
     pub want: u32,
     /// Contacts to look at, at most.
     pub look: u32,
-    /// Dials each account may still make.
+    /// Accounts its calls may go through: somebody can take them.
+    pub accounts: BTreeSet<ProviderAccountId>,
+}
+
+/// What shards of one tenant want.
+#[derive(Clone, Copy, Debug)]
+pub struct Orders<'a> {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Each shard's wish.
+    pub shards: &'a [Order],
+    /// Dials each account may still make, for all of them.
     pub accounts: &'a HashMap<ProviderAccountId, u32>,
     /// The law.
     pub gate: &'a dyn Gate,
@@ -61,7 +76,7 @@ pub struct Dial {
     pub zone: Tz,
 }
 
-/// What a claim came to.
+/// What a claim came to for one shard.
 #[derive(Clone, Debug, Default)]
 pub struct Claim {
     /// Committed attempts.
@@ -74,7 +89,7 @@ pub struct Claim {
     pub no_number: usize,
 }
 
-/// Why nothing was claimed.
+/// Why nothing was claimed; the first two are of one shard, the others of all that were asked for together.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     /// The shard belongs to somebody else.
@@ -98,129 +113,208 @@ impl From<sqlx::Error> for ClaimError {
     }
 }
 
-/// Claims up to `order.want` contacts. When this returns they are committed, and nothing has been dialled.
+/// Claims up to what each shard wants, all in one transaction: what it costs is round trips, whether one contact is
+/// claimed or many. When this returns the attempts are committed, and nothing has been dialled. One claim for each
+/// order, in their order; a shard that may not dial does not hinder the others.
 ///
 /// # Errors
 /// See [`ClaimError`].
 pub async fn claim(
     database: &Database,
-    order: &Order<'_>,
+    orders: Orders<'_>,
     rng: &mut (impl Rng + Send),
     now: DateTime<Utc>,
-) -> Result<Claim, ClaimError> {
+) -> Result<Vec<Result<Claim, ClaimError>>, ClaimError> {
     // As exact as the tables keep it: what is written is looked up again.
     let now = now.trunc_subsecs(6);
-    let mut tx = database.tenant(order.campaign.tenant).await?;
-    guard(&mut tx, order).await?;
-    let mut due = candidates::due(&mut tx, order.campaign, order.shard, order.look, now).await?;
-    let mut claim = Claim {
-        looked_at: due.len(),
-        ..Claim::default()
+    let mut tx = database.tenant(orders.tenant).await?;
+    let standing = guard(&mut tx, orders.shards).await?;
+    let open: Vec<Order> = (orders.shards.iter().zip(&standing))
+        .filter(|(_, standing)| standing.is_ok())
+        .map(|(order, _)| order.clone())
+        .collect();
+    let due = if open.is_empty() {
+        Vec::new()
+    } else {
+        candidates::due(&mut tx, &open, now).await?
     };
+    let mut claims: Vec<Claim> = open.iter().map(|_| Claim::default()).collect();
     if due.is_empty() {
         tx.rollback().await?;
-        return Ok(claim);
+    } else {
+        let numbers = numbers(&mut tx, &open, now).await?;
+        let mut desk = Desk {
+            orders,
+            numbers,
+            accounts: orders.accounts.clone(),
+            taken: HashSet::new(),
+            decisions: Vec::with_capacity(due.len()),
+        };
+        for candidate in due {
+            if let (Some(order), Some(claim)) = (open.get(candidate.of), claims.get_mut(candidate.of)) {
+                desk.decide(order, claim, candidate, rng, now);
+            }
+        }
+        let dials = open.iter().zip(&claims);
+        let dials: Vec<_> = dials
+            .flat_map(|(order, claim)| claim.dials.iter().map(move |dial| (order, dial)))
+            .collect();
+        writes::write(&mut tx, &dials, &desk.decisions, now).await?;
+        tx.commit().await.map_err(ClaimError::Unconfirmed)?;
+        let shown = dials.iter().map(|(_, dial)| *dial);
+        number_days::count(database, orders.tenant, &uses(shown)).await;
     }
-    let mut numbers = match order.campaign.caller_pool {
-        Some(pool) => caller_numbers(&mut tx, pool, now).await?,
-        None => Vec::new(),
-    };
-    let mut accounts = order.accounts.clone();
-    let mut decisions = Vec::with_capacity(due.len());
-    let mut taken: HashSet<Uuid> = HashSet::new();
-    for candidate in &mut due {
+    let mut claims = claims.into_iter();
+    let of_each = standing
+        .into_iter()
+        .map(|standing| standing.map(|()| claims.next().unwrap_or_default()));
+    Ok(of_each.collect())
+}
+
+/// What is decided with, contact after contact.
+struct Desk<'a> {
+    orders: Orders<'a>,
+    numbers: HashMap<Uuid, Vec<CallerNumber>>,
+    accounts: HashMap<ProviderAccountId, u32>,
+    /// Numbers that are dialled by this claim.
+    taken: HashSet<Uuid>,
+    decisions: Vec<writes::Decision<'a>>,
+}
+
+impl<'a> Desk<'a> {
+    fn decide(
+        &mut self,
+        order: &'a Order,
+        claim: &mut Claim,
+        mut candidate: Candidate,
+        rng: &mut (impl Rng + Send),
+        now: DateTime<Utc>,
+    ) {
+        claim.looked_at += 1;
         if claim.dials.len() >= usize::try_from(order.want).unwrap_or(usize::MAX) {
-            break;
+            return;
         }
         // Two contacts may share a number: the second waits until the first claim is in the ledger.
-        if candidate.phones.iter().any(|phone| taken.contains(&phone.token)) {
-            continue;
+        if (candidate.phones.iter()).any(|phone| self.taken.contains(&phone.token)) {
+            return;
         }
         // The number shown is part of what is judged.
         let open = |account: ProviderAccountId| {
-            order.campaign.shadow || accounts.get(&account).is_some_and(|left| *left > 0)
+            let left = || self.accounts.get(&account).is_some_and(|left| *left > 0);
+            order.campaign.shadow || (order.accounts.contains(&account) && left())
         };
-        let region = candidate
-            .phones
-            .first()
-            .and_then(|phone| phone.facts.region.clone());
-        let shown = caller_id::choose(&numbers, region.as_deref(), open, rng);
-        let shown = shown.and_then(|chosen| numbers.get_mut(chosen));
+        let pool = order
+            .campaign
+            .caller_pool
+            .and_then(|pool| self.numbers.get_mut(&pool));
+        let shown = pool.and_then(|numbers| show(numbers, &candidate, open, rng));
         if shown.is_none() && !candidate.phones.is_empty() {
             claim.no_number += 1;
-            continue;
+            return;
         }
         if let Some(number) = &shown {
             candidate.show(number);
         }
-        let (phone, judged) = best(order, candidate, now);
+        let (phone, judged) = best(self.orders.gate, &order.campaign, &candidate, now);
         let allowed = judged.verdict.allowed() && !order.campaign.shadow;
         let (Some(phone), Some(number), true) = (phone, shown, allowed) else {
             claim.refused += usize::from(!judged.verdict.allowed());
-            decisions.push(writes::Decision {
-                id: fresh_id(now),
-                number: next_number(candidate),
-                contact: candidate.contact,
-                phone: phone.map(|phone| phone.token),
-                judged,
-            });
-            continue;
+            let decision = writes::Decision::of(order, fresh_id(now), &candidate, phone, judged);
+            self.decisions.push(decision);
+            return;
         };
         number.left_today = number.left_today.saturating_sub(1);
-        if let Some(left) = accounts.get_mut(&number.account) {
+        if let Some(left) = self.accounts.get_mut(&number.account) {
             *left -= 1;
         }
-        let dial = dial(AttemptId(fresh_id(now)), candidate, phone, number, now);
-        decisions.push(writes::Decision {
-            id: dial.line.attempt.0,
-            number: dial.line.number,
-            contact: candidate.contact,
-            phone: Some(phone.token),
-            judged,
-        });
-        taken.extend(candidate.phones.iter().map(|phone| phone.token));
+        let dial = dial(AttemptId(fresh_id(now)), &candidate, phone, number, now);
+        let decision = writes::Decision::of(order, dial.line.attempt.0, &candidate, Some(phone), judged);
+        self.decisions.push(decision);
+        self.taken
+            .extend(candidate.phones.iter().map(|phone| phone.token));
         claim.dials.push(dial);
     }
-    writes::write(&mut tx, order, &claim.dials, &decisions, now).await?;
-    tx.commit().await.map_err(ClaimError::Unconfirmed)?;
-    number_days::count(database, order.campaign.tenant, &uses(&claim.dials)).await;
-    Ok(claim)
 }
 
-/// The campaign dials, nothing stops it and the shard is ours: as long as this transaction lasts.
-pub(super) async fn guard(tx: &mut TenantTx, order: &Order<'_>) -> Result<(), ClaimError> {
-    let row: Option<(bool, bool)> = sqlx::query_as(
-        "SELECT s.epoch = $4,
-                c.status = 'active' AND c.epoch = $5 AND (c.end_at IS NULL OR c.end_at > now())
+/// Each campaign dials, nothing stops it and its shard is ours: as long as this transaction lasts.
+pub(super) async fn guard(
+    tx: &mut TenantTx,
+    orders: &[Order],
+) -> Result<Vec<Result<(), ClaimError>>, ClaimError> {
+    let epoch = |epoch: u64| i64::try_from(epoch).unwrap_or(i64::MAX);
+    let rows = sqlx::query(
+        // Locked in one order everywhere.
+        "SELECT o.place, s.epoch = o.shard_epoch AS ours,
+                c.status = 'active' AND c.epoch = o.campaign_epoch AND (c.end_at IS NULL OR c.end_at > now())
                 AND NOT EXISTS (SELECT FROM app.all_dial_stops() d
-                                WHERE d.tenant_id IN ($1, '00000000-0000-0000-0000-000000000000'))
-         FROM app.campaigns c
-         JOIN app.campaign_shards s ON s.tenant_id = c.tenant_id AND s.campaign_id = c.id AND s.shard = $3
-         WHERE c.tenant_id = $1 AND c.id = $2 FOR SHARE",
+                                WHERE d.tenant_id IN ($1, '00000000-0000-0000-0000-000000000000')) AS dials
+         FROM unnest($2::uuid[], $3::smallint[], $4::bigint[], $5::bigint[]) WITH ORDINALITY
+              AS o (campaign_id, shard, shard_epoch, campaign_epoch, place)
+         JOIN app.campaigns c ON c.tenant_id = $1 AND c.id = o.campaign_id
+         JOIN app.campaign_shards s ON s.tenant_id = $1 AND s.campaign_id = o.campaign_id AND s.shard = o.shard
+         ORDER BY o.campaign_id, o.shard FOR SHARE OF c, s",
     )
     .bind(tx.tenant().0)
-    .bind(order.campaign.id.0)
-    .bind(small(order.shard))
-    .bind(i64::try_from(order.epoch).unwrap_or(i64::MAX))
-    .bind(i64::try_from(order.campaign.epoch).unwrap_or(i64::MAX))
-    .fetch_optional(&mut **tx)
+    .bind(column(orders, |order| order.campaign.id.0))
+    .bind(column(orders, |order| small(order.shard)))
+    .bind(column(orders, |order| epoch(order.epoch)))
+    .bind(column(orders, |order| epoch(order.campaign.epoch)))
+    .fetch_all(&mut **tx)
     .await?;
-    match row {
-        Some((true, true)) => Ok(()),
-        Some((false, _)) => Err(ClaimError::Fenced),
-        Some((true, false)) | None => Err(ClaimError::NotDialling),
+    let mut standing: Vec<_> = orders.iter().map(|_| Err(ClaimError::NotDialling)).collect();
+    for row in rows {
+        if let Some(standing) = standing.get_mut(candidates::place(&row)?) {
+            *standing = match (row.try_get("ours")?, row.try_get("dials")?) {
+                (true, true) => Ok(()),
+                (false, _) => Err(ClaimError::Fenced),
+                (true, false) => Err(ClaimError::NotDialling),
+            };
+        }
     }
+    Ok(standing)
+}
+
+/// The numbers the campaigns of `orders` may show, by pool.
+pub(super) async fn numbers(
+    tx: &mut TenantTx,
+    orders: &[Order],
+    now: DateTime<Utc>,
+) -> Result<HashMap<Uuid, Vec<CallerNumber>>, ClaimError> {
+    let pools: BTreeSet<Uuid> = (orders.iter())
+        .filter_map(|order| order.campaign.caller_pool)
+        .collect();
+    let mut numbers = HashMap::new();
+    for pool in pools {
+        numbers.insert(pool, caller_numbers(tx, pool, now).await?);
+    }
+    Ok(numbers)
+}
+
+/// A number to show the candidate, through an account that is open.
+pub(super) fn show<'a>(
+    numbers: &'a mut [CallerNumber],
+    candidate: &Candidate,
+    open: impl Fn(ProviderAccountId) -> bool,
+    rng: &mut (impl Rng + Send),
+) -> Option<&'a mut CallerNumber> {
+    let region = candidate
+        .phones
+        .first()
+        .and_then(|phone| phone.facts.region.as_deref());
+    let chosen = caller_id::choose(numbers, region, open, rng)?;
+    numbers.get_mut(chosen)
 }
 
 /// The first number that may be called; else the one that may be called soonest.
 pub(super) fn best<'a>(
-    order: &Order<'_>,
+    gate: &dyn Gate,
+    campaign: &Campaign,
     candidate: &'a Candidate,
     now: DateTime<Utc>,
 ) -> (Option<&'a Phone>, Judged) {
     let mut best: Option<(&Phone, Judged)> = None;
     for phone in &candidate.phones {
-        let judged = judge(order.gate, order.campaign, &phone.facts, now);
+        let judged = judge(gate, campaign, &phone.facts, now);
         let better = best.as_ref().is_none_or(|(_, known)| sooner(&judged, known));
         if better {
             let allowed = judged.verdict.allowed();
@@ -288,6 +382,6 @@ pub(crate) fn fresh_id(now: DateTime<Utc>) -> Uuid {
 }
 
 /// What the numbers shown were used for.
-pub(super) fn uses(dials: &[Dial]) -> Uses {
-    number_days::uses(dials.iter().map(|dial| &dial.line), Use::DIAL)
+pub(super) fn uses<'a>(dials: impl Iterator<Item = &'a Dial>) -> Uses {
+    number_days::uses(dials.map(|dial| &dial.line), Use::DIAL)
 }

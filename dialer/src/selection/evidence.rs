@@ -8,21 +8,26 @@ use uuid::Uuid;
 use voice_contacts::relationships::Relationship;
 use voice_postgres::{Result, TenantTx};
 
+use super::candidates;
 use crate::gate::Looked;
 
-/// What connects these people with the company; `None` is the tenant itself.
+/// What connects each person with the company beside them, by place; `None` is the tenant itself.
 pub(super) async fn relationships(
     tx: &mut TenantTx,
     contacts: &[Uuid],
-    company: Option<Uuid>,
-) -> Result<HashMap<Uuid, Relationship>> {
+    companies: &[Option<Uuid>],
+) -> Result<HashMap<usize, Relationship>> {
     let rows = sqlx::query(
-        "SELECT contact_id, last_purchase_at, last_inquiry_at, contract FROM app.contact_relationships
-         WHERE tenant_id = $1 AND contact_id = ANY ($2) AND company_id IS NOT DISTINCT FROM $3",
+        "SELECT wanted.place, r.last_purchase_at, r.last_inquiry_at, r.contract
+         FROM unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY AS wanted (contact_id, company_id, place)
+         CROSS JOIN LATERAL (
+             SELECT * FROM app.contact_relationships r
+             WHERE r.tenant_id = $1 AND r.contact_id = wanted.contact_id
+               AND r.company_id IS NOT DISTINCT FROM wanted.company_id OFFSET 0) r",
     )
     .bind(tx.tenant().0)
     .bind(contacts)
-    .bind(company)
+    .bind(companies)
     .fetch_all(&mut **tx)
     .await?;
     rows.iter()
@@ -32,7 +37,7 @@ pub(super) async fn relationships(
                 last_inquiry: row.try_get("last_inquiry_at")?,
                 contract: row.try_get("contract")?,
             };
-            Ok((row.try_get("contact_id")?, known))
+            Ok((candidates::place(row)?, known))
         })
         .collect()
 }

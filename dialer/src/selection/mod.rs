@@ -13,7 +13,7 @@ mod offer;
 mod writes;
 
 pub(crate) use claim::fresh_id;
-pub use claim::{Claim, ClaimError, Dial, Order, claim};
+pub use claim::{Claim, ClaimError, Dial, Order, Orders, claim};
 pub use explain::{Explanation, explain};
 pub use judge::{Judged, judge};
 pub use offer::{Accepted, accept, offer};

@@ -5,18 +5,18 @@
 use chrono::{DateTime, SubsecRound as _, Utc};
 use rand::Rng;
 use voice_postgres::{Database, TenantTx};
-use voice_schemas::AttemptId;
+use voice_schemas::{AttemptId, ProviderAccountId};
 
 use super::{
-    candidates::{self, Candidate},
-    claim::{self, Claim, ClaimError, Order},
-    judge::Judged,
-    writes,
+    candidates,
+    claim::{self, Claim, ClaimError, Order, show},
+    writes::{self, Decision},
 };
 use crate::{
     agents::{self, Input},
-    campaigns::{CallerNumber, caller_numbers},
-    origination::{caller_id, number_days},
+    campaigns::CallerNumber,
+    gate::Gate,
+    origination::number_days,
     preview::{self, Offer, State},
 };
 
@@ -26,34 +26,36 @@ use crate::{
 /// See [`ClaimError`].
 pub async fn offer(
     database: &Database,
-    order: &Order<'_>,
+    gate: &dyn Gate,
+    order: &Order,
     asked: &Offer,
     rng: &mut (impl Rng + Send),
     now: DateTime<Utc>,
 ) -> Result<bool, ClaimError> {
     let now = now.trunc_subsecs(6);
     let mut tx = database.tenant(order.campaign.tenant).await?;
-    claim::guard(&mut tx, order).await?;
+    stands(&mut tx, order).await?;
     if !preview::hold(&mut tx, asked, State::Asked).await? {
         return Ok(false);
     }
-    let mut due = candidates::due(&mut tx, order.campaign, order.shard, order.look, now).await?;
+    let due = candidates::due(&mut tx, std::slice::from_ref(order), now).await?;
     let mut numbers = numbers(&mut tx, order, now).await?;
     let mut decisions = Vec::new();
     let mut found = None;
-    for candidate in &mut due {
-        let Some(shown) = show(&mut numbers, candidate, |_| true, rng) else {
+    for mut candidate in due {
+        let Some(shown) = show(&mut numbers, &candidate, |_| true, rng) else {
             continue;
         };
         candidate.show(shown);
-        let (phone, judged) = claim::best(order, candidate, now);
+        let (phone, judged) = claim::best(gate, &order.campaign, &candidate, now);
         if judged.verdict.allowed() {
             found = Some(candidate.contact);
             break;
         }
-        decisions.push(decision(claim::fresh_id(now), candidate, phone, judged));
+        let id = claim::fresh_id(now);
+        decisions.push(Decision::of(order, id, &candidate, phone, judged));
     }
-    writes::write(&mut tx, order, &[], &decisions, now).await?;
+    writes::write(&mut tx, &[], &decisions, now).await?;
     let until = now + order.campaign.preview;
     if let Some(contact) = found {
         sqlx::query(
@@ -92,7 +94,8 @@ pub enum Accepted {
 /// See [`ClaimError`].
 pub async fn accept(
     database: &Database,
-    order: &Order<'_>,
+    gate: &dyn Gate,
+    order: &Order,
     accepted: &Offer,
     rng: &mut (impl Rng + Send),
     until: DateTime<Utc>,
@@ -100,28 +103,28 @@ pub async fn accept(
 ) -> Result<Accepted, ClaimError> {
     let now = now.trunc_subsecs(6);
     let mut tx = database.tenant(order.campaign.tenant).await?;
-    claim::guard(&mut tx, order).await?;
+    stands(&mut tx, order).await?;
     let (true, Some(contact)) = (
         preview::hold(&mut tx, accepted, State::Accepted).await?,
         accepted.contact,
     ) else {
         return Ok(Accepted::Refused);
     };
-    let candidate = candidates::chosen(&mut tx, order.campaign, contact, now).await?;
+    let candidate = candidates::chosen(&mut tx, &order.campaign, contact, now).await?;
     let Some(mut candidate) = candidate else {
         return refuse(tx, accepted, &["not_ready".to_owned()], now).await;
     };
     let mut numbers = numbers(&mut tx, order, now).await?;
-    let open = |account| order.accounts.get(&account).is_some_and(|left| *left > 0);
+    let open = |account: ProviderAccountId| order.accounts.contains(&account);
     let Some(shown) = show(&mut numbers, &candidate, open, rng) else {
         return Ok(Accepted::Later);
     };
     candidate.show(shown);
-    let (phone, judged) = claim::best(order, &candidate, now);
+    let (phone, judged) = claim::best(gate, &order.campaign, &candidate, now);
     let (Some(phone), true) = (phone, judged.verdict.allowed()) else {
         let reasons = judged.verdict.reasons.clone();
-        let decision = decision(claim::fresh_id(now), &candidate, phone, judged);
-        writes::write(&mut tx, order, &[], &[decision], now).await?;
+        let decision = Decision::of(order, claim::fresh_id(now), &candidate, phone, judged);
+        writes::write(&mut tx, &[], &[decision], now).await?;
         return refuse(tx, accepted, &reasons, now).await;
     };
     let attempt = AttemptId(accepted.id.0);
@@ -132,15 +135,12 @@ pub async fn accept(
         return refuse(tx, accepted, &["agent_not_available".to_owned()], now).await;
     }
     let dial = claim::dial(attempt, &candidate, phone, shown, now);
-    let decision = writes::Decision {
-        id: attempt.0,
-        ..decision(attempt.0, &candidate, Some(phone), judged)
-    };
-    writes::write(&mut tx, order, std::slice::from_ref(&dial), &[decision], now).await?;
+    let decision = Decision::of(order, attempt.0, &candidate, Some(phone), judged);
+    writes::write(&mut tx, &[(order, &dial)], &[decision], now).await?;
     preview::close(&mut tx, accepted, State::Dialled, &[], now).await?;
     tx.commit().await.map_err(ClaimError::Unconfirmed)?;
     let dials = vec![dial];
-    number_days::count(database, order.campaign.tenant, &claim::uses(&dials)).await;
+    number_days::count(database, order.campaign.tenant, &claim::uses(dials.iter())).await;
     Ok(Accepted::Dial(Box::new(Claim {
         dials,
         looked_at: 1,
@@ -159,42 +159,19 @@ async fn refuse(
     Ok(Accepted::Refused)
 }
 
+async fn stands(tx: &mut TenantTx, order: &Order) -> Result<(), ClaimError> {
+    let standing = claim::guard(tx, std::slice::from_ref(order)).await?;
+    standing
+        .into_iter()
+        .next()
+        .unwrap_or(Err(ClaimError::NotDialling))
+}
+
 async fn numbers(
     tx: &mut TenantTx,
-    order: &Order<'_>,
+    order: &Order,
     now: DateTime<Utc>,
 ) -> Result<Vec<CallerNumber>, ClaimError> {
-    Ok(match order.campaign.caller_pool {
-        Some(pool) => caller_numbers(tx, pool, now).await?,
-        None => Vec::new(),
-    })
-}
-
-fn show<'a>(
-    numbers: &'a mut [CallerNumber],
-    candidate: &Candidate,
-    open: impl Fn(voice_schemas::ProviderAccountId) -> bool,
-    rng: &mut (impl Rng + Send),
-) -> Option<&'a CallerNumber> {
-    let region = candidate
-        .phones
-        .first()
-        .and_then(|phone| phone.facts.region.clone());
-    let chosen = caller_id::choose(numbers, region.as_deref(), open, rng)?;
-    numbers.get(chosen)
-}
-
-fn decision(
-    id: uuid::Uuid,
-    candidate: &Candidate,
-    phone: Option<&candidates::Phone>,
-    judged: Judged,
-) -> writes::Decision {
-    writes::Decision {
-        id,
-        number: claim::next_number(candidate),
-        contact: candidate.contact,
-        phone: phone.map(|phone| phone.token),
-        judged,
-    }
+    let pools = claim::numbers(tx, std::slice::from_ref(order), now).await?;
+    Ok(pools.into_values().next().unwrap_or_default())
 }

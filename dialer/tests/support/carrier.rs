@@ -31,6 +31,10 @@ pub(crate) enum Fate {
     Presses(char),
     /// A person answers and hangs up at once; that they answered is told when [`FakeCarrier::tell_answers`] says so.
     Overtaken,
+    /// A person answers and stays on the line, whoever talks to them.
+    Stays,
+    /// The same, and hangs up when they are to be put through to somebody.
+    Leaves,
     /// A machine answers; its beep comes after its greeting.
     Machine,
     /// An agent's telephone: they pick up and stay.
@@ -285,6 +289,10 @@ impl FakeCarrier {
                     self.end(&id, CallOutcome::Completed).await;
                 }
             }
+            Fate::Stays | Fate::Leaves => {
+                self.answered(&id);
+                self.tell(&call, CallFact::Answered).await;
+            }
             Fate::Overtaken => self.end(&id, CallOutcome::Completed).await,
             Fate::NoAnswer => self.end(&id, CallOutcome::NoAnswer).await,
             Fate::Busy | Fate::Unanswered => self.end(&id, CallOutcome::Busy).await,
@@ -440,6 +448,21 @@ impl CarrierClient for FakeCarrier {
             };
             match instructions.first() {
                 Some(Instruction::Conference(_)) if fate == Fate::Agent => self.tell(&call, BRIDGED).await,
+                Some(Instruction::Conference(_)) if fate == Fate::Leaves => {
+                    self.end(carrier_call_id, CallOutcome::Completed).await;
+                    return Err(CarrierError::NotFound);
+                }
+                Some(Instruction::Prompt(_)) if fate == Fate::Agent => {}
+                // The order is answered at once; they talk afterwards.
+                Some(Instruction::Conference(_)) if fate == Fate::Stays => {
+                    self.tell(&call, BRIDGED).await;
+                    if let Some(me) = self.me.upgrade() {
+                        tokio::spawn(async move {
+                            tokio::time::sleep(talk).await;
+                            me.end(&call.carrier_call_id, CallOutcome::Completed).await;
+                        });
+                    }
+                }
                 Some(Instruction::Conference(_)) => {
                     self.tell(&call, BRIDGED).await;
                     tokio::time::sleep(talk).await;

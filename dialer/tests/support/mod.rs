@@ -52,7 +52,7 @@ use voice_telephony::{
 
 pub(crate) use self::{
     carrier::{FakeCarrier, Fate},
-    owner::{Owner, sql},
+    owner::{Owner, sql, together},
 };
 
 /// A gate that only knows its own version: everything the campaign itself rules out still holds.

@@ -1,6 +1,6 @@
 //! The owner of a shard without its loop: what it claims and what it is told, a step at a time.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -9,7 +9,7 @@ use voice_dialer::{
     campaigns::{load, take_over},
     gate::Gate,
     retry::RetryPolicy,
-    selection::{Claim, ClaimError, Order, claim},
+    selection::{Claim, ClaimError, Order, Orders, claim},
 };
 use voice_schemas::{
     CampaignId, ProviderAccountId,
@@ -44,21 +44,24 @@ impl<'a> Owner<'a> {
         want: u32,
         at: DateTime<Utc>,
     ) -> Result<Claim, ClaimError> {
+        let order = self.order(want).await;
+        let each = self.stage.accounts.values().map(|(id, _)| (*id, want));
+        let mut claims = together(self.stage, &[order], each.collect(), gate, &mut self.rng, at).await?;
+        claims.pop().unwrap()
+    }
+
+    /// What it would order, through any account.
+    pub(crate) async fn order(&self, want: u32) -> Order {
         let mut tx = self.stage.tx().await;
         let campaign = load(&mut tx, self.campaign).await.unwrap().unwrap();
-        drop(tx);
-        let accounts: HashMap<ProviderAccountId, u32> =
-            self.stage.accounts.values().map(|(id, _)| (*id, want)).collect();
-        let order = Order {
-            campaign: &campaign,
+        Order {
+            campaign: Arc::new(campaign),
             shard: 0,
             epoch: self.epoch,
             want,
             look: want.max(16),
-            accounts: &accounts,
-            gate,
-        };
-        claim(&self.stage.worker, &order, &mut self.rng, at).await
+            accounts: self.stage.accounts.values().map(|(id, _)| *id).collect(),
+        }
     }
 
     /// Every line under way ends busy, told `times` times.
@@ -90,6 +93,24 @@ impl<'a> Owner<'a> {
         }
         ended
     }
+}
+
+/// One claim for several orders, with so many dials of each account.
+pub(crate) async fn together(
+    stage: &Stage,
+    shards: &[Order],
+    accounts: HashMap<ProviderAccountId, u32>,
+    gate: &dyn Gate,
+    rng: &mut StdRng,
+    at: DateTime<Utc>,
+) -> Result<Vec<Result<Claim, ClaimError>>, ClaimError> {
+    let orders = Orders {
+        tenant: stage.tenant,
+        shards,
+        accounts: &accounts,
+        gate,
+    };
+    claim(&stage.worker, orders, rng, at).await
 }
 
 pub(crate) async fn sql(stage: &Stage, text: &'static str, campaign: CampaignId) {

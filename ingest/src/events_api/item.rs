@@ -115,6 +115,7 @@ pub(crate) fn judge(text: &RawValue, tenant: TenantId, now: DateTime<Utc>) -> Re
         | EventType::ImportFailed
         | EventType::MediaRecordingReady
         | EventType::TranscriptUtterance
+        | EventType::ProviderBreakerChanged
         | EventType::ReportCompleted
         | EventType::ReportFailed => Err(item.rejected(
             "TYPE_NOT_ALLOWED",

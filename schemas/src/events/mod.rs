@@ -9,6 +9,7 @@ pub mod call;
 pub mod campaign;
 pub mod contact;
 pub mod media;
+pub mod provider;
 pub mod report;
 
 /// Defines a closed enum whose wire names are lower snake case, with `as_str` and `parse`.

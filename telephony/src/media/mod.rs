@@ -8,6 +8,7 @@
 //!
 //! Neither carrier takes keys over this socket: they are sent as sound.
 
+mod duties;
 mod reorder;
 pub(crate) mod scan;
 mod token;
@@ -18,6 +19,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use voice_schemas::events::call::Carrier;
 
+pub use duties::{Duties, RecordingDuty};
 pub use reorder::{Lost, Reorder};
 pub use token::{SingleUse, StreamGrant, StreamKey, StreamPurpose, StreamTokens, TokenError};
 pub use urls::StreamUrls;

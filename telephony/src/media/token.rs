@@ -2,7 +2,7 @@
 //!
 //! The token stands in the path of the stream's URL, because Twilio drops a query; it also says who is to talk, which
 //! is nobody's business but ours and nothing a carrier could change. Layout: version, then tenant, call, agent and
-//! attempt as 16 bytes each, the second it expires in, a 12-byte nonce, then the first half of HMAC-SHA256 over a
+//! attempt as 16 bytes each, a byte of duties, the second it expires in, a 12-byte nonce, then the first half of HMAC-SHA256 over a
 //! label and all before it. It is checked before the upgrade; then its nonce is remembered until it expires, so
 //! that it opens one stream and no second. Each worker remembers its own: a token replayed at another worker
 //! within its minute is refused there by the call being live already, if anywhere.
@@ -21,11 +21,12 @@ use sha2::Sha256;
 use uuid::Uuid;
 use voice_schemas::{AgentId, AttemptId, CallId, TenantId};
 
+use super::Duties;
 use crate::mac::keyed;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const TAG: usize = 16;
-const BODY: usize = 1 + 4 * 16 + 8 + 12;
+const BODY: usize = 1 + 4 * 16 + 1 + 8 + 12;
 /// Keeps these tags apart from any others made with the same key.
 const LABEL: &[u8] = b"media stream token 1";
 
@@ -59,6 +60,8 @@ pub struct StreamPurpose {
     pub agent: AgentId,
     /// The try the call belongs to; none where the call came to us.
     pub attempt: Option<AttemptId>,
+    /// What the law asks of the call.
+    pub duties: Duties,
 }
 
 /// What a token allows.
@@ -72,6 +75,8 @@ pub struct StreamGrant {
     pub agent: AgentId,
     /// The try the call belongs to; none where the call came to us.
     pub attempt: Option<AttemptId>,
+    /// What the law asks of the call.
+    pub duties: Duties,
     /// Until when the stream may be opened, in Unix seconds.
     pub expires: u64,
     nonce: [u8; 12],
@@ -84,6 +89,7 @@ impl fmt::Debug for StreamGrant {
             .field("call", &self.call)
             .field("agent", &self.agent)
             .field("attempt", &self.attempt)
+            .field("duties", &self.duties)
             .field("expires", &self.expires)
             .finish_non_exhaustive()
     }
@@ -145,6 +151,7 @@ impl StreamTokens {
             call,
             agent,
             attempt,
+            duties,
         } = purpose;
         let mut bytes = Vec::with_capacity(BODY + TAG);
         bytes.push(VERSION);
@@ -152,6 +159,7 @@ impl StreamTokens {
         for id in [tenant.0, call.0, agent.0, attempt] {
             bytes.extend_from_slice(id.as_bytes());
         }
+        bytes.push(duties.byte());
         bytes.extend_from_slice(&seconds(expires).to_be_bytes());
         bytes.extend_from_slice(&nonce);
         let tag = self.current.mac(&bytes).finalize().into_bytes();
@@ -189,6 +197,7 @@ fn decode(body: &[u8]) -> Option<StreamGrant> {
     let (call, rest) = rest.split_first_chunk::<16>()?;
     let (agent, rest) = rest.split_first_chunk::<16>()?;
     let (attempt, rest) = rest.split_first_chunk::<16>()?;
+    let (duties, rest) = rest.split_first()?;
     let (expires, rest) = rest.split_first_chunk::<8>()?;
     let (nonce, rest) = rest.split_first_chunk::<12>()?;
     (*version == VERSION && rest.is_empty()).then(|| StreamGrant {
@@ -198,6 +207,7 @@ fn decode(body: &[u8]) -> Option<StreamGrant> {
         attempt: Some(Uuid::from_bytes(*attempt))
             .filter(|attempt| !attempt.is_nil())
             .map(AttemptId),
+        duties: Duties::of(*duties),
         expires: u64::from_be_bytes(*expires),
         nonce: *nonce,
     })
@@ -266,6 +276,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
+    use crate::media::RecordingDuty;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
@@ -281,6 +292,7 @@ mod tests {
             call: CallId(Uuid::from_u128(8)),
             agent: AgentId(Uuid::from_u128(9)),
             attempt: None,
+            duties: Duties::STRICTEST,
         }
     }
 
@@ -293,7 +305,7 @@ mod tests {
         #[test]
         fn a_token_says_what_it_was_issued_for_and_needs_no_escaping_in_a_path(
             ids in any::<[u128; 3]>(), attempt in proptest::option::of(1..u128::MAX), nonce in any::<[u8; 12]>(),
-            life in 0..300_i64,
+            life in 0..300_i64, duties in 0..6_usize,
         ) {
             let [tenant, call, agent] = ids.map(Uuid::from_u128);
             let purpose = StreamPurpose {
@@ -301,12 +313,16 @@ mod tests {
                 call: CallId(call),
                 agent: AgentId(agent),
                 attempt: attempt.map(Uuid::from_u128).map(AttemptId),
+                duties: Duties {
+                    disclose_ai: duties % 2 == 1,
+                    recording: RecordingDuty::ALL[duties / 2],
+                },
             };
             let token = tokens(1).issue(&purpose, at(life), nonce);
             prop_assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
             let grant = tokens(1).open(&token, at(0)).unwrap();
-            let StreamGrant { tenant, call, agent, attempt, .. } = grant;
-            prop_assert_eq!(StreamPurpose { tenant, call, agent, attempt }, purpose);
+            let StreamGrant { tenant, call, agent, attempt, duties, .. } = grant;
+            prop_assert_eq!(StreamPurpose { tenant, call, agent, attempt, duties }, purpose);
             prop_assert_eq!(grant.nonce, nonce);
             prop_assert_eq!(tokens(1).open(&token, at(life + 1)), Err(TokenError::Expired));
         }

@@ -45,7 +45,7 @@ mod tests {
     use voice_schemas::{AgentId, AttemptId, CallId, TenantId};
 
     use super::*;
-    use crate::media::{StreamKey, TokenError};
+    use crate::media::{Duties, StreamKey, TokenError};
 
     #[test]
     fn every_address_opens_one_stream_of_its_call_and_not_for_ever() {
@@ -59,6 +59,7 @@ mod tests {
             call: CallId::random(),
             agent: AgentId::random(),
             attempt: Some(AttemptId::random()),
+            duties: Duties::STRICTEST,
         };
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let of = |carrier| urls.url(carrier, &purpose, now, TimeDelta::seconds(60));

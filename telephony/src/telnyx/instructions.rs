@@ -67,6 +67,7 @@ pub fn plan(instructions: &[Instruction]) -> Result<Plan, InstructionError> {
         },
         Instruction::ConnectStream(stream) => call("streaming_start", stream_fields(stream)),
         Instruction::Conference(conference) => conference_command(conference),
+        Instruction::Transfer { to } => call("transfer", json!({ "to": to.expose() })),
         Instruction::Record(record) => call("record_start", record_fields(record)),
         Instruction::Redirect { .. } => return Err(unsupported("redirect")),
         Instruction::Hangup => call("hangup", json!({})),

@@ -112,6 +112,9 @@ impl Document {
             Instruction::Gather(gather) => self.gather(gather),
             Instruction::ConnectStream(stream) => self.stream(stream),
             Instruction::Conference(conference) => self.conference(conference),
+            Instruction::Transfer { to } => self.element("Dial", &[], |document| {
+                document.text("Number", &[], to.expose());
+            }),
             Instruction::Record(record) => self.record(record),
             Instruction::Redirect { url } => self.text("Redirect", &[], url),
             Instruction::Hangup => self.empty("Hangup", &[]),

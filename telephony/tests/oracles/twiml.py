@@ -42,6 +42,10 @@ def build(steps):
             dial = Dial()
             dial.conference(step["room"], **given(step["options"]))
             response.append(dial)
+        elif verb == "transfer":
+            dial = Dial()
+            dial.number(step["to"])
+            response.append(dial)
         elif verb == "record":
             response.record(**given(step["options"]))
         elif verb == "redirect":

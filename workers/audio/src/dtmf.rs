@@ -246,6 +246,25 @@ pub fn sound(keys: &[Key], pace: Pace) -> Vec<i16> {
     sound
 }
 
+/// What `w` stands for in a sequence.
+pub const WAIT_MS: u64 = 500;
+
+/// The sound of a sequence as it is written down: keys, and `w` for half a second of waiting. `None` where anything
+/// else is in it.
+#[must_use]
+pub fn sequence(written: &str, pace: Pace) -> Option<Vec<i16>> {
+    let mut sequence = Vec::new();
+    for character in written.chars() {
+        if character == 'w' {
+            let wait = (WAIT_MS * crate::SAMPLES_PER_MS) as usize;
+            sequence.resize(sequence.len() + wait, 0);
+        } else {
+            sequence.extend(sound(&[Key::new(character)?], pace));
+        }
+    }
+    Some(sequence)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, prelude::*, sample::select};
@@ -336,6 +355,38 @@ mod tests {
             let down: Vec<Key> = found.iter().filter(|press| press.down).map(|press| press.key).collect();
             prop_assert_eq!(down, keys);
             prop_assert!(found.windows(2).all(|pair| pair[0].at < pair[1].at && pair[0].down != pair[1].down));
+        }
+
+        /// What an agent presses arrives: through either law, cut into whatever frames, with its waits.
+        #[test]
+        fn a_sequence_is_heard_through_g711_key_for_key_and_wait_for_wait(
+            written in "[0-9*#w]{1,32}", mu in any::<bool>(), size in 1..500_usize,
+        ) {
+            let law = if mu { Law::Mu } else { Law::A };
+            let mut codes = Vec::new();
+            law.encode(&sequence(&written, Pace::default()).unwrap(), &mut codes);
+            let mut line = Vec::new();
+            law.decode(&codes, &mut line);
+            let keys = written.chars().filter(|key| *key != 'w').count();
+            let waits = written.len() - keys;
+            prop_assert_eq!(line.len(), keys * 1_600 + waits * 4_000);
+
+            let mut read = String::new();
+            let mut up_at = 0;
+            let mut detector = Detector::default();
+            for chunk in line.chunks(size) {
+                detector.samples(chunk, |press| {
+                    if press.down {
+                        // A block is 12.75 ms, and two of them make a key.
+                        let waited = press.at.saturating_sub(up_at) / (WAIT_MS * crate::SAMPLES_PER_MS);
+                        read.extend((0..waited).map(|_| 'w'));
+                        read.push(press.key.label());
+                    } else {
+                        up_at = press.at;
+                    }
+                });
+            }
+            prop_assert_eq!(read, written.trim_end_matches('w'));
         }
 
         /// Harmonics of a voice fall on key tones all the time; they must not be taken for keys.
@@ -436,5 +487,6 @@ mod tests {
                 .iter()
                 .all(|label| Key::new(*label).is_none())
         );
+        assert_eq!(sequence("12+", Pace::default()), None);
     }
 }

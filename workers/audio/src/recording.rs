@@ -34,6 +34,9 @@ pub struct Laid {
     pub ahead: usize,
 }
 
+/// Room a lane keeps: half a second.
+const SPARE: usize = 4_000;
+
 /// Two channels on one clock, counted in samples of the line since the stream began.
 #[derive(Clone, Debug)]
 pub struct Timeline {
@@ -152,6 +155,10 @@ impl Timeline {
             let there = samples.min(lane.len());
             for (pair, code) in out[from..].chunks_exact_mut(2).zip(lane.drain(..there)) {
                 pair[offset] = code;
+            }
+            // A burst of the agent's is over: what it took is other calls'.
+            if lane.capacity() > 4 * lane.len().max(SPARE) {
+                lane.shrink_to(2 * lane.len().max(SPARE));
             }
         }
         let (start, end) = (self.handed_out, self.handed_out + samples as u64);

@@ -2,6 +2,8 @@
 
 use voice_telemetry::{CounterDef, Definition, Emit, Metrics, labels};
 
+use crate::expiry::Counts;
+
 labels! {
     /// What became of a recording.
     pub enum Fate: "kind" {
@@ -11,6 +13,10 @@ labels! {
         Salvaged = "salvaged",
         /// A part of it was lost: silence stands in its place.
         Gapped = "gapped",
+        /// Its time had run out: it is destroyed.
+        Destroyed = "destroyed",
+        /// Its time had run out and it could not be destroyed; the next run tries again.
+        Undestroyed = "undestroyed",
         /// It is not in the object store; what there is of it stays on the disk.
         Failed = "failed"
     }
@@ -19,7 +25,7 @@ labels! {
 /// Recordings.
 pub const RECORDINGS: CounterDef<Fate> = CounterDef::new(
     "media_recordings_total",
-    "Recordings, by what became of them: stored, salvaged, gapped or failed.",
+    "Recordings, by what became of them: stored, salvaged, gapped, failed, destroyed or undestroyed.",
 );
 
 /// Every metric of this crate.
@@ -66,6 +72,50 @@ impl Emit for RecordingFailed<'_> {
     }
 }
 
+/// Recordings whose time had run out were looked for.
+#[derive(Debug)]
+pub(crate) struct Destroyed {
+    pub(crate) counts: Counts,
+}
+
+impl Emit for Destroyed {
+    fn emit(&self, metrics: &Metrics) {
+        let Counts {
+            found,
+            held,
+            no_rule,
+            destroyed,
+            failed,
+            left_over,
+            kept: _,
+        } = self.counts;
+        tracing::info!(
+            found,
+            held,
+            no_rule,
+            destroyed,
+            failed,
+            left_over,
+            "recordings that ran out"
+        );
+        metrics.counter(&RECORDINGS).add(Fate::Destroyed, destroyed);
+        metrics.counter(&RECORDINGS).add(Fate::Undestroyed, failed);
+    }
+}
+
+/// Nobody could look for recordings whose time has run out.
+#[derive(Debug)]
+pub(crate) struct ExpiryFailed<'a> {
+    pub(crate) error: &'a object_store::Error,
+}
+
+impl Emit for ExpiryFailed<'_> {
+    fn emit(&self, metrics: &Metrics) {
+        tracing::error!(error = %self.error, "recordings that ran out could not be looked for");
+        metrics.counter(&RECORDINGS).inc(Fate::Undestroyed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use voice_telemetry::assert_emits;
@@ -84,6 +134,17 @@ mod tests {
                 key: "k",
                 reason: "disk",
                 gap: true,
+            }
+            .emit(metrics);
+            Destroyed {
+                counts: Counts::default(),
+            }
+            .emit(metrics);
+            ExpiryFailed {
+                error: &object_store::Error::NotImplemented {
+                    operation: "list".to_owned(),
+                    implementer: "test".to_owned(),
+                },
             }
             .emit(metrics);
         });

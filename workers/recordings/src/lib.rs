@@ -3,9 +3,10 @@
 //! A call hands its audio to the [`spool`], which seals it with a key of the recording's own and appends it to a
 //! file; audio in the clear is in memory only. When the call is over the [`store`] moves the file to the object store
 //! as it is, puts a note of its checksum beside it, and has it announced. [`fetch`] makes a WAV file of it again.
-//! How the sealed form looks, and what it proves, stands in [`sealed`].
+//! How the sealed form looks, and what it proves, stands in [`sealed`]; when one is destroyed, in [`expiry`].
 
 pub mod events;
+pub mod expiry;
 pub mod fetch;
 pub mod keys;
 pub mod sealed;
@@ -26,6 +27,12 @@ pub use self::{
 #[must_use]
 pub fn key(tenant: TenantId, call: CallId) -> String {
     format!("recordings/{}/{}.rec", tenant.0, call.0)
+}
+
+/// Where the hold on the recording under `key` is in the object store: as long as it is there, so is the recording.
+#[must_use]
+pub fn hold_key(key: &str) -> String {
+    format!("{key}.hold")
 }
 
 /// Where the [`Note`] about the recording under `key` is in the object store.

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, path::Path as Key};
@@ -34,6 +34,8 @@ use crate::{
 
 /// Parts of an upload; the object stores want 5 MiB.
 const PART: usize = 5 << 20;
+/// What is read of a part at once.
+const PIECE: usize = 64 << 10;
 /// Recordings that are moved at a time.
 const AT_ONCE: usize = 4;
 /// Tries of an upload in one life of the process; the file stays for the next one.
@@ -261,20 +263,20 @@ async fn upload(objects: &dyn ObjectStore, path: &Path, key: &str) -> Result<(St
     let mut file = File::open(path).await?;
     let mut sum = Sha256::new();
     let first = part(&mut file, &mut sum).await?;
-    let mut bytes = first.len() as u64;
-    if first.len() < PART {
-        objects.put(&key, PutPayload::from(first)).await?;
+    let mut bytes = first.content_length() as u64;
+    if first.content_length() < PART {
+        objects.put(&key, first).await?;
     } else {
         let mut parts = objects.put_multipart(&key).await?;
         let mut next = first;
-        while !next.is_empty() {
-            if let Err(error) = parts.put_part(PutPayload::from(next)).await {
+        while next.content_length() > 0 {
+            if let Err(error) = parts.put_part(next).await {
                 // What was uploaded of it is the store's to forget.
                 let _forgotten = parts.abort().await;
                 return Err(error.into());
             }
             next = part(&mut file, &mut sum).await?;
-            bytes += next.len() as u64;
+            bytes += next.content_length() as u64;
         }
         parts.complete().await?;
     }
@@ -287,9 +289,18 @@ async fn upload(objects: &dyn ObjectStore, path: &Path, key: &str) -> Result<(St
     Ok((text, bytes))
 }
 
-async fn part(file: &mut File, sum: &mut Sha256) -> io::Result<Bytes> {
-    let mut part = Vec::with_capacity(PART);
-    file.take(PART as u64).read_to_end(&mut part).await?;
-    sum.update(&part);
-    Ok(Bytes::from(part))
+/// In pieces: one block as large as a part would make the allocator keep blocks of that size for ever.
+async fn part(file: &mut File, sum: &mut Sha256) -> io::Result<PutPayload> {
+    let (mut pieces, mut left) = (Vec::new(), PART);
+    while left > 0 {
+        let mut piece = BytesMut::with_capacity(PIECE.min(left));
+        let read = file.take(left as u64).read_buf(&mut piece).await?;
+        if read == 0 {
+            break;
+        }
+        left -= read;
+        sum.update(&piece);
+        pieces.push(piece.freeze());
+    }
+    Ok(pieces.into_iter().collect())
 }

@@ -150,6 +150,6 @@ impl Plans for Book {
         if prepared.is_none() {
             tracing::error!(%tenant, %agent, call = %opening.grant.call, "nobody knows the agent of a call");
         }
-        Some(prepared?.plan(tenant, opening.format))
+        Some(prepared?.plan(tenant, opening.format, opening.grant.duties))
     }
 }

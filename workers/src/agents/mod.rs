@@ -5,8 +5,10 @@
 
 pub mod accounts;
 mod book;
+mod lawful;
 mod prepared;
 pub mod records;
+pub mod targets;
 
 pub use accounts::Accounts;
 pub use book::Book;

@@ -8,12 +8,16 @@ use voice_providers::{
     tools::{self, Patience, Toolbox},
 };
 use voice_schemas::TenantId;
+use voice_telephony::media::Duties;
 use voice_turns::{
     idle, interruption,
     language::{self, primary},
 };
 
-use super::{Accounts, Agent, OnMachine};
+use super::{
+    Accounts, Agent, OnMachine,
+    lawful::{ASK, lawful},
+};
 use crate::plan::{Idle, LastResort, Machine, Money, Plan, Tools, Voice};
 
 /// What the model is told when nobody has said anything for a while.
@@ -117,13 +121,14 @@ impl Prepared {
         }
     }
 
-    /// The plan of a call whose leg has this format.
-    pub(super) fn plan(&self, tenant: TenantId, format: AudioFormat) -> Plan {
+    /// The plan of a call whose leg has this format, of which the law asks this.
+    pub(super) fn plan(&self, tenant: TenantId, format: AudioFormat, duties: Duties) -> Plan {
         let agent = &self.agent;
+        let lawful = lawful(agent, duties);
         let voices = self
             .engines
             .iter()
-            .map(|(account, engine)| self.voice(account, engine, tenant, format))
+            .map(|(account, engine)| self.voice(account, engine, tenant, format, lawful.ask))
             .collect();
         let first = agent.languages.first().map_or("en", |tag| primary(tag));
         let filler = ONE_MOMENT
@@ -133,7 +138,7 @@ impl Prepared {
         Plan {
             voices,
             connector: self.connector.clone(),
-            disclosure: agent.disclosure.clone(),
+            disclosure: lawful.disclosure,
             greeting: agent.greeting.clone(),
             interruption: interruption::Policy::default(),
             idle: agent.idle_ms.map(|ms| {
@@ -172,11 +177,18 @@ impl Prepared {
                 }),
             },
             last_resort: LastResort::default(),
-            recording: agent.record,
+            recording: lawful.recording,
         }
     }
 
-    fn voice(&self, account: &str, engine: &Engine, tenant: TenantId, format: AudioFormat) -> Voice {
+    fn voice(
+        &self,
+        account: &str,
+        engine: &Engine,
+        tenant: TenantId,
+        format: AudioFormat,
+        ask: bool,
+    ) -> Voice {
         let provider = engine.provider();
         let (input, output) = provider.capabilities().formats_for(format);
         let own = self
@@ -189,7 +201,11 @@ impl Prepared {
             engine: engine.clone(),
             session: Session {
                 model: self.model(provider).to_owned(),
-                instructions: self.agent.instructions.clone(),
+                instructions: if ask {
+                    format!("{}\n\n{ASK}", self.agent.instructions)
+                } else {
+                    self.agent.instructions.clone()
+                },
                 voice: own.or_else(|| Some(models::default_voice(provider).to_owned())),
                 input,
                 output,
@@ -208,9 +224,15 @@ impl Prepared {
 mod tests {
     use voice_providers::Tls;
     use voice_schemas::AgentId;
+    use voice_telephony::media::RecordingDuty;
 
     use super::*;
     use crate::plan::Recording;
+
+    const FREE: Duties = Duties {
+        disclose_ai: false,
+        recording: RecordingDuty::Nothing,
+    };
 
     fn accounts() -> Accounts {
         let mut accounts = Accounts::default();
@@ -245,7 +267,7 @@ mod tests {
     #[test]
     fn the_first_voice_is_the_agents_own_and_the_others_have_the_defaults_of_their_provider() {
         let prepared = prepared(agent()).unwrap();
-        let plan = prepared.plan(TenantId::random(), AudioFormat::PCMU);
+        let plan = prepared.plan(TenantId::random(), AudioFormat::PCMU, FREE);
         let voices: Vec<(Provider, &str, Option<&str>)> = plan
             .voices
             .iter()

@@ -90,6 +90,12 @@ impl Errands {
         self.under_way.len()
     }
 
+    /// The caller is being handed over.
+    pub(super) fn hands_over(&self) -> bool {
+        let transfer = |one: &UnderWay| matches!(one.errand, Errand::Tool { transfer: true, .. });
+        self.under_way.iter().any(transfer)
+    }
+
     /// The model waits for one of them.
     pub(super) fn model_waits(&self) -> bool {
         self.under_way
@@ -103,7 +109,7 @@ impl Errands {
             for index in 0..self.under_way.len() {
                 if let Poll::Ready(outcome) = self.under_way[index].future.as_mut().poll(context) {
                     let done = self.under_way.swap_remove(index);
-                    return Poll::Ready((done.errand, done.began.elapsed(), outcome));
+                    return Poll::Ready((done.errand, elapsed(done.began), outcome));
                 }
             }
             Poll::Pending
@@ -118,7 +124,7 @@ impl Errands {
             .iter()
             .position(|one| matches!(&one.errand, Errand::Tool { call, .. } if call == id))?;
         let cancelled = self.under_way.swap_remove(index);
-        Some((cancelled.errand, cancelled.began.elapsed()))
+        Some((cancelled.errand, elapsed(cancelled.began)))
     }
 
     /// What is due at `now`.
@@ -129,7 +135,11 @@ impl Errands {
                 Due::Filler(text) => return Some(Overdue::Filler(text)),
                 Due::GiveUp(answer) => {
                     let one = self.under_way.swap_remove(index);
-                    return Some(Overdue::GivenUp(one.errand, one.began.elapsed(), answer));
+                    return Some(Overdue::GivenUp(
+                        one.errand,
+                        now.saturating_duration_since(one.began),
+                        answer,
+                    ));
                 }
             }
         }
@@ -149,4 +159,8 @@ impl Errands {
         }
         next
     }
+}
+
+fn elapsed(since: Instant) -> Duration {
+    super::now().saturating_duration_since(since)
 }

@@ -29,6 +29,13 @@ impl Items {
         item
     }
 
+    /// The number of something that has no name.
+    pub(crate) const fn unnamed(&mut self) -> Item {
+        let item = Item(self.next);
+        self.next += 1;
+        item
+    }
+
     /// Another session has names of its own: the same name is another item from now on.
     pub(crate) fn forget(&mut self) {
         self.known.clear();
@@ -58,6 +65,9 @@ mod tests {
         assert_eq!(items.name(first), None);
         let again = items.number("item_1");
         assert_ne!(again, first);
+        let unnamed = items.unnamed();
+        assert_eq!(items.name(unnamed), None);
+        assert_ne!(items.number("item_100"), unnamed);
         items.forget();
         assert_ne!(items.number("item_1"), again);
     }

@@ -16,6 +16,8 @@ use crate::{error::Ending, hands::Deed};
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// The caller who waits to be handed over hears the recorded sentence again after so much silence.
 const AGAIN: Duration = Duration::from_secs(4);
+/// How much later than the carrier the platform may say that the caller was handed over.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
 /// How long the platform may take to tell the carrier.
 const ACTS_WITHIN: Duration = Duration::from_secs(8);
 
@@ -83,6 +85,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Call<'_, S> {
         };
         self.errands
             .begin(Errand::Leave { transfer }, patience, acting, now);
+    }
+
+    /// Why the stream ended: the carrier may have taken the caller away before the platform could say that it told it to.
+    pub(super) async fn taken_away(&mut self, ending: Ending) -> Ending {
+        let deadline = tokio::time::Instant::now() + TOLD_WITHIN;
+        while ending == Ending::Carrier && self.errands.hands_over() {
+            let Ok((errand, took, outcome)) = tokio::time::timeout_at(deadline, self.errands.next()).await
+            else {
+                break;
+            };
+            if let (
+                Errand::Tool {
+                    transfer: true, name, ..
+                },
+                Ok(_),
+            ) = (&errand, &outcome)
+            {
+                self.side.story.tool(name, "done", took);
+                return Ending::Transferred;
+            }
+        }
+        ending
     }
 
     /// The platform has acted, or could not.

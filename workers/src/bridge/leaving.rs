@@ -12,8 +12,11 @@ const SETTLED: Duration = Duration::from_millis(400);
 const BEGINS_WITHIN: Duration = Duration::from_secs(4);
 /// How long the last words may take.
 const SAID_WITHIN: Duration = Duration::from_secs(30);
-/// How long the platform may take to act, and the carrier to end the stream.
+/// How long the platform may take to act.
 const DONE_WITHIN: Duration = Duration::from_secs(10);
+/// How long the carrier may take to end the stream of a caller who was handed over. Telnyx does not: then the agent would
+/// talk into a conversation it is no part of.
+const GONE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +116,8 @@ impl Leaving {
             Phase::Awaited if passed >= BEGINS_WITHIN => self.enter(Phase::Acting, now, Next::Act),
             Phase::Speaking if settled || passed >= SAID_WITHIN => self.enter(Phase::Acting, now, Next::Act),
             Phase::Over => Next::End(self.ending),
-            Phase::Acting | Phase::Gone if passed >= DONE_WITHIN => Next::End(self.ending),
+            Phase::Acting if passed >= DONE_WITHIN => Next::End(self.ending),
+            Phase::Gone if passed >= GONE_WITHIN => Next::End(self.ending),
             Phase::Awaited | Phase::Speaking | Phase::Acting | Phase::Gone => Next::Wait,
         }
     }
@@ -137,7 +141,8 @@ impl Leaving {
         let within = match self.phase {
             Phase::Awaited => BEGINS_WITHIN,
             Phase::Speaking => SAID_WITHIN,
-            Phase::Acting | Phase::Gone => DONE_WITHIN,
+            Phase::Acting => DONE_WITHIN,
+            Phase::Gone => GONE_WITHIN,
             Phase::Over => Duration::ZERO,
         };
         let end = self.since + within;
@@ -196,7 +201,7 @@ mod tests {
         assert_eq!(leaving.step(true, now + ms(600)), Next::Wait);
         assert_eq!(leaving.ending(), Ending::Transferred);
         assert_eq!(
-            leaving.step(true, now + ms(10_500)),
+            leaving.step(true, now + ms(1_500)),
             Next::End(Ending::Transferred)
         );
     }

@@ -84,6 +84,11 @@ use crate::{
     record::{Tape, spool::Spool},
 };
 
+/// The time as timers see it: the machine's, or that of a test that has stopped it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// How long the carrier may take to take our goodbye.
 const CLOSING: Duration = Duration::from_millis(500);
 
@@ -187,7 +192,7 @@ fn begin(
         plan.tools.toolbox.specs(),
         grant.tenant,
         Arc::clone(&shared.breakers),
-        Instant::now(),
+        now(),
     );
     Ok((plan, sessions.ok_or(Ending::NoPlan)?, law))
 }
@@ -226,7 +231,7 @@ struct Call<'a, S> {
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
     fn new(leg: Leg<S>, line: Line, plan: Plan, sessions: Sessions, law: Law, shared: &'a Shared) -> Self {
-        let began = Instant::now();
+        let began = now();
         let subject = Subject {
             tenant: line.tenant,
             call: line.call,
@@ -302,7 +307,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
                     }
                 }
                 (which, happened) = self.sessions.happening() => {
-                    let (side, now) = (&mut self.side, Instant::now());
+                    let (side, now) = (&mut self.side, now());
                     if which == Which::Current {
                         let mut tell = |event: Event<'_>| side.provider_says(event, Some(&happened), now);
                         self.sessions.current.handle(&happened, &mut tell);
@@ -315,7 +320,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
             }
             ended = self.follow_up();
         };
-        self.finish(ending).await;
+        // In a box: every call would carry its end as long as it lasts.
+        Box::pin(self.finish(ending)).await;
     }
 
     fn start(&self) -> Start {
@@ -355,7 +361,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
     }
 
     fn message(&mut self, text: &Utf8Bytes) -> Option<Ending> {
-        let now = Instant::now();
+        let now = now();
         match parse(self.line.carrier, text) {
             Ok(StreamMessage::Media(frame)) => {
                 self.side
@@ -377,7 +383,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
 
     /// Carries out what follows from what was said. The ending, if it is time.
     fn follow_up(&mut self) -> Option<Ending> {
-        let now = Instant::now();
+        let now = now();
         self.survive(now);
         self.do_all(now);
         self.tell_all();
@@ -400,7 +406,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
     }
 
     fn set_alarm(&mut self) {
-        let now = Instant::now();
+        let now = now();
         let quiet = self.side.quiet(now);
         let wishes = [
             self.side.wake_at(),
@@ -425,7 +431,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
     }
 
     fn woken(&mut self) {
-        let now = Instant::now();
+        let now = now();
         // A timer that fired must be set again even for the same moment.
         self.alarm_at = self.began;
         let mut ending = self.side.woken(now);
@@ -441,7 +447,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
     }
 
     async fn finish(mut self, ending: Ending) {
-        let now = Instant::now();
+        let now = now();
+        let ending = self.taken_away(ending).await;
         let tape = self.side.tape.take();
         let recording = tape.map(Tape::finish);
         self.side.over(now);
@@ -483,7 +490,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
         {
             return;
         }
-        let deadline = Instant::now() + GOODBYE;
+        let deadline = now() + GOODBYE;
         while !provider.is_over() {
             let Ok(happened) = timeout_at(deadline.into(), provider.happening()).await else {
                 break;

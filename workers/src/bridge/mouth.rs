@@ -4,7 +4,10 @@
 //! follows the first piece of an item, then every 200 ms, then its end. While the agent is muted, what comes is
 //! kept here, behind what was taken back from the carrier.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -97,6 +100,11 @@ impl Mouth {
         self.playout.queued_ms(now) > 0
     }
 
+    /// How much the caller still has to hear.
+    pub(crate) fn queued(&self, now: Instant) -> Duration {
+        Duration::from_millis(self.playout.queued_ms(now))
+    }
+
     pub(crate) fn truth(&self, item: Item, now: Instant) -> Option<Truth> {
         self.playout.at(item, now)
     }
@@ -110,10 +118,37 @@ impl Mouth {
     pub(crate) fn announce<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         samples: &[i16],
-        (leg, mut tape, now): (&mut Leg<S>, Option<&mut Tape>, Instant),
+        to: (&mut Leg<S>, Option<&mut Tape>, Instant),
     ) {
         self.items.forget();
         let item = self.items.number("announcement");
+        self.play(item, samples, false, to);
+    }
+
+    /// Keys, behind what is being said. The item is heard to its end when the last of them was pressed.
+    pub(crate) fn press<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        samples: &[i16],
+        muted: bool,
+        to: (&mut Leg<S>, Option<&mut Tape>, Instant),
+    ) -> Item {
+        let item = self.items.unnamed();
+        self.play(item, samples, muted, to);
+        item
+    }
+
+    /// What the caller hears at the moment.
+    pub(crate) fn playing(&self, now: Instant) -> Option<Item> {
+        self.playout.playing(now)
+    }
+
+    fn play<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        item: Item,
+        samples: &[i16],
+        muted: bool,
+        (leg, mut tape, now): (&mut Leg<S>, Option<&mut Tape>, Instant),
+    ) {
         let second = usize::try_from(1_000 * SAMPLES_PER_MS).unwrap_or(usize::MAX);
         for part in samples.chunks(second) {
             let mut codes = Vec::with_capacity(part.len());
@@ -121,9 +156,18 @@ impl Mouth {
             let payload = base64_simd::STANDARD.encode_to_string(&codes).into();
             let samples = codes.len() as u64;
             self.playout.generated(item, samples);
-            self.send(item, payload, samples, (leg, tape.as_deref_mut(), now));
+            if muted {
+                self.hold(Held {
+                    item,
+                    payload,
+                    skip: 0,
+                    samples,
+                });
+            } else {
+                self.send(item, payload, samples, (leg, tape.as_deref_mut(), now));
+            }
         }
-        self.done(item, false, leg, now);
+        self.done(item, muted, leg, now);
     }
 
     /// A piece of an answer, and how many samples of the line it has. `keep` shares the memory of the frame it came

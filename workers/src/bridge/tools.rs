@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
-use voice_providers::{Arguments, Command, price::Spending, tools::Action};
+use voice_audio::{SAMPLES_PER_MS, dtmf};
+use voice_providers::{
+    Arguments, Command,
+    price::Spending,
+    tools::{Action, Patience},
+};
 
 use super::{
     Call,
@@ -12,12 +17,17 @@ use super::{
     leaving::Leaving,
     side::Todo,
 };
-use crate::{error::Ending, hands::Deed};
+use crate::{
+    error::Ending,
+    hands::{Deed, HandsError},
+};
 
 /// What a model is told that asks for what is none of its tools.
 const UNAVAILABLE: &str = r#"{"error":"this tool is not available"}"#;
 /// What a model is told that asks for too much at a time.
 const BUSY: &str = r#"{"error":"too many tools are under way; wait for their results"}"#;
+/// How much longer than they last keys may take to be heard: the agent may be muted for a moment.
+const PRESSED_WITHIN: Duration = Duration::from_secs(5);
 /// What a model is told of what is done at once.
 const DONE: &str = r#"{"ok":true}"#;
 
@@ -138,6 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Call<'_, S> {
             _ if self.errands.len() == MOST => {
                 self.give(&errand, "busy", Duration::ZERO, BUSY, true, now);
             }
+            Deed::Act(Action::SendDtmf { digits }) => self.press(errand, &digits, now),
             deed => {
                 let acting = self.shared.hands.act(&self.line, deed);
                 self.errands.begin(errand, self.patience.clone(), acting, now);
@@ -157,6 +168,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Call<'_, S> {
         Some(Deed::Act(action))
     }
 
+    /// Presses keys; the model hears of it when the far end has heard them.
+    fn press(&mut self, errand: Errand, digits: &str, now: Instant) {
+        let Some(sound) = dtmf::sequence(digits, dtmf::Pace::default()) else {
+            return self.give(&errand, "unavailable", Duration::ZERO, UNAVAILABLE, true, now);
+        };
+        let lasts = self.side.mouth.queued(now) + Duration::from_millis(sound.len() as u64 / SAMPLES_PER_MS);
+        let heard = self.side.press(&sound, now);
+        let pressing = async move {
+            let pressed = heard.await.map(|()| json!({"ok": true}));
+            pressed.map_err(|_dropped| HandsError::Interrupted)
+        };
+        let patience = Patience {
+            filler_after: lasts + PRESSED_WITHIN,
+            filler: String::new(),
+            deadline: lasts + PRESSED_WITHIN,
+        };
+        self.errands.begin(errand, patience, Box::pin(pressing), now);
+    }
+
     /// Whether the call is recorded from now on.
     fn record(&mut self, on: bool) -> bool {
         match &mut self.side.tape {
@@ -169,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Call<'_, S> {
 
     /// An errand is done.
     pub(super) fn done(&mut self, errand: Errand, took: Duration, outcome: Outcome) {
-        let now = Instant::now();
+        let now = super::now();
         let transfer = match &errand {
             Errand::Leave { transfer } => return self.acted(*transfer, &outcome, now),
             Errand::Tool { transfer, .. } => *transfer,
@@ -200,7 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Call<'_, S> {
                 None => return,
                 Some(Overdue::Filler(text)) => self.side.todo.push_back(Todo::Say(text)),
                 Some(Overdue::GivenUp(Errand::Leave { transfer }, ..)) => {
-                    self.acted(transfer, &Err(crate::hands::HandsError::Unavailable), now);
+                    self.acted(transfer, &Err(HandsError::Unavailable), now);
                 }
                 Some(Overdue::GivenUp(errand, took, answer)) => {
                     self.give(&errand, "timed_out", took, &answer, true, now);

@@ -1,10 +1,12 @@
-//! What media workers do for calls: end them at the carrier, keep people from being called, note what came of a call
-//! and when to call again, call the tenant's own services.
+//! What media workers do for calls: end them at the carrier, hand callers over to people, keep people from being called,
+//! note what came of a call and when to call again, look things up, call the tenant's own services.
 //!
 //! A deed is a task of the process's runtime from the moment it is asked for: it happens although the call that asked
 //! for it ends, and no task of a call ever waits for a database.
 
+mod knowledge;
 mod notes;
+mod transfer;
 mod webhook;
 
 use std::{
@@ -18,11 +20,11 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use voice_lifecycle::SharedClock;
 use voice_postgres::Database;
-use voice_providers::tools::Action;
+use voice_providers::tools::{Action, TransferTarget};
 use voice_schemas::{ProviderAccountId, TenantId};
-use voice_telephony::CarrierClient;
+use voice_telephony::{CarrierClient, Instruction, PhoneNumber};
 
-use self::notes::Attempt;
+use self::{notes::Attempt, transfer::Wish};
 use crate::hands::{Deed, Hands, HandsError, Line};
 
 /// The ways to the carriers, one for each account.
@@ -83,12 +85,35 @@ impl Deeds {
             Action::SetDisposition { disposition, .. } => {
                 notes::dispose(&self.database, &line, disposition).await
             }
-            // There is nobody to hand a caller to yet, and nothing to look anything up in; keys and recordings are
-            // the bridge's own.
-            Action::TransferCall { .. } => Err(HandsError::NobodyFree),
-            Action::LookUpKnowledge { .. } | Action::SendDtmf { .. } | Action::SetRecording { .. } => {
-                Err(HandsError::Unavailable)
+            Action::LookUpKnowledge { query } => knowledge::look_up(&self.database, &line, &query).await,
+            Action::TransferCall {
+                target: TransferTarget::Number { number },
+                ..
+            } => {
+                let to = PhoneNumber::parse(&number).ok_or(HandsError::Refused)?;
+                let client = self.client(&line).await?;
+                let dial = [Instruction::Transfer { to }];
+                let told = client.answer(&line.carrier_call_id, &dial).await;
+                told.map_err(|error| {
+                    tracing::warn!(call = %line.call, kind = error.kind(), "a caller could not be handed over");
+                    HandsError::Unavailable
+                })?;
+                Ok(json!({"done": true}))
             }
+            Action::TransferCall {
+                mode,
+                target,
+                summary,
+            } => {
+                let wish = Wish {
+                    mode,
+                    target,
+                    summary,
+                };
+                transfer::carry_out(&self.database, &line, wish, now).await
+            }
+            // Keys and recordings are the bridge's own.
+            Action::SendDtmf { .. } | Action::SetRecording { .. } => Err(HandsError::Unavailable),
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::{
     time::{Duration, Instant, timeout},
 };
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{Error, Message},
 };
 use voice_schemas::events::call::Carrier;
@@ -46,7 +46,8 @@ pub(crate) async fn open(address: SocketAddr, path: &str) -> Result<Stream, u16>
     } else {
         Carrier::Twilio
     };
-    match connect_async(format!("ws://{address}{path}")).await {
+    // Without waiting for acknowledgements, which come in the kernel's time and not in that of a test.
+    match connect_async_with_config(format!("ws://{address}{path}"), None, true).await {
         Ok((socket, _)) => Ok(Stream {
             socket,
             carrier,
@@ -89,6 +90,12 @@ impl Stream {
         self.text(start).await;
         self.began = Instant::now();
         self.plays_until = self.began;
+    }
+
+    /// Stillness counts from now on.
+    pub(crate) fn watch_stillness(&mut self) {
+        self.stillest = Duration::ZERO;
+        self.plays_until = self.plays_until.max(Instant::now());
     }
 
     /// The longest the line was still until now.
@@ -138,6 +145,24 @@ impl Stream {
         self.say(&silence(Format::PCMU, ms)).await;
     }
 
+    /// Sends nothing for so long and plays what comes meanwhile.
+    pub(crate) async fn pause(&mut self, lasts: Duration) {
+        self.began += lasts;
+        let due = self.began + FRAME * u32::try_from(self.frame).unwrap();
+        self.listen_until(due).await;
+    }
+
+    /// Speaks for so long, and is silent until the agent is heard: how long that took from the last word.
+    pub(crate) async fn ask(&mut self, ms: u64) -> Duration {
+        // Nothing is said late because nobody looked after this stream for a while.
+        let said = FRAME * u32::try_from(self.frame).unwrap();
+        self.began = self.began.max(Instant::now() - said);
+        self.speak(ms).await;
+        let (asked, before) = (Instant::now(), self.received.len());
+        self.wait_for(|stream| stream.received.len() > before).await;
+        asked.elapsed()
+    }
+
     /// Is silent until `done`.
     pub(crate) async fn wait_for(&mut self, done: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
@@ -150,6 +175,13 @@ impl Stream {
     /// How much of the agent is still to be played.
     pub(crate) fn queued(&self) -> Duration {
         self.plays_until.saturating_duration_since(Instant::now())
+    }
+
+    /// Says nothing until `done`, however long it takes.
+    pub(crate) async fn wait_for_long(&mut self, done: impl Fn(&Self) -> bool) {
+        while !done(self) {
+            self.pause(FRAME).await;
+        }
     }
 
     /// Plays until then, echoing marks on time.

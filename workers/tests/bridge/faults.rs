@@ -41,7 +41,7 @@ fn talkative() -> Script {
     Script::default().replying(vec![say(1_500), say(1_500)])
 }
 
-fn announcing(plan: &mut Plan) {
+pub(crate) fn announcing(plan: &mut Plan) {
     let tone: Vec<i16> = (0..8_000)
         .map(|n| if n % 20 < 10 { 6_000 } else { -6_000 })
         .collect();

@@ -9,9 +9,12 @@
 
 mod carrier;
 mod faults;
+mod hour;
 mod opening;
+mod outage;
 mod platform;
 mod providers;
+mod relay;
 mod tools;
 mod world;
 

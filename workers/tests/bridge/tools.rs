@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use voice_audio::{dtmf::Detector, g711::Law};
 use voice_providers::{
     Provider, ToolSpec,
     price::Micros,
@@ -113,7 +114,7 @@ async fn arguments_that_do_not_fit_are_repaired_by_the_model() {
     ]))
     .await;
     let mut stream = call(&world, Carrier::Twilio).await;
-    stream.wait_for(|stream| stream.received.len() >= 4_800).await;
+    stream.wait_for(|stream| stream.received.len() >= 9_600).await;
     stream.stop().await;
     world.facts.stopped().await;
     let wanted = [
@@ -125,9 +126,94 @@ async fn arguments_that_do_not_fit_are_repaired_by_the_model() {
         .map(|(name, outcome)| (name.to_owned(), outcome.to_owned()))
         .into();
     assert_eq!(outcomes(&world), wanted);
-    let (_, deed) = world.platform.deed("send_dtmf").await;
-    let digits = "12#".to_owned();
-    assert_eq!(deed, Deed::Act(Action::SendDtmf { digits }));
+    assert_eq!(keys(&stream.received[..4_800]), "12#");
+}
+
+/// The keys in what the caller hears.
+fn keys(codes: &[u8]) -> String {
+    let mut line = Vec::new();
+    Law::Mu.decode(codes, &mut line);
+    let mut keys = String::new();
+    Detector::default().samples(&line, |press| keys.extend(press.down.then(|| press.key.label())));
+    keys
+}
+
+/// TEL: keys arrive whole, behind what was being said and before what is said next, while the menu talks on; the model
+/// hears of it when they were played.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_reach_the_far_end_although_it_is_talking() {
+    for carrier in [Carrier::Twilio, Carrier::Telnyx] {
+        let world = World::new(replying(vec![
+            ask("send_dtmf", json!({"digits": "1ww907*#"})),
+            say("I have pressed the keys.", 600),
+        ]))
+        .await;
+        let mut stream = call(&world, carrier).await;
+        stream.wait_for(|stream| stream.received.len() >= 8_000).await;
+        assert_eq!(outcomes(&world), [], "they are still being pressed");
+        stream.speak(800).await;
+        stream.wait_for(|_| !outcomes(&world).is_empty()).await;
+        assert_eq!(outcomes(&world), [("send_dtmf".to_owned(), "done".to_owned())]);
+        let pressed = 6 * 1_600 + 2 * 4_000;
+        stream
+            .wait_for(|stream| stream.received.len() >= pressed + 4_800)
+            .await;
+        assert_eq!(keys(&stream.received), "1907*#", "{carrier}");
+        assert!(
+            !loud(&stream.received[1_600..1_600 + 8_000]),
+            "{carrier}: a second of waiting"
+        );
+        assert_eq!(stream.clears.len(), 0, "{carrier}");
+        stream.stop().await;
+        world.facts.stopped().await;
+        assert_eq!(world.platform.used(), [""; 0]);
+    }
+}
+
+/// Keys that wait behind an answer are gone with it when the caller interrupts, and the model knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_behind_an_answer_that_is_interrupted_are_not_pressed() {
+    let world = World::new(replying(vec![
+        say("Let me press a key for you, once I have said all of this.", 6_000),
+        ask("send_dtmf", json!({"digits": "5"})),
+        say("Go ahead.", 600),
+    ]))
+    .await;
+    let mut stream = call(&world, Carrier::Twilio).await;
+    stream.wait_for(|stream| stream.received.len() >= 48_000).await;
+    stream.press('#').await;
+    stream
+        .wait_for(|stream| stream.received.len() >= 48_000 + 1_600)
+        .await;
+    stream.speak(900).await;
+    assert_eq!(world.facts.tool("send_dtmf").await.outcome, "interrupted");
+    let heard = stream.received.len();
+    assert!(heard < 48_000 && !stream.clears.is_empty(), "{heard}");
+    stream
+        .wait_for(|stream| stream.received.len() >= heard + 4_800)
+        .await;
+    stream.stop().await;
+    world.facts.stopped().await;
+    assert_eq!(keys(&stream.received), "");
+}
+
+/// The carrier is told by somebody else, and is faster than the answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_ends_while_the_caller_is_handed_over_was_a_transfer() {
+    let wanted = replying(vec![ask(
+        "transfer_call",
+        json!({"mode": "cold", "target": {"kind": "queue", "name": "sales"}}),
+    )]);
+    let wanted = wanted.platform([(
+        "transfer_call",
+        Answer::After(Duration::from_millis(300), json!({"done": true})),
+    )]);
+    let world = World::new(wanted).await;
+    let mut stream = call(&world, Carrier::Twilio).await;
+    world.platform.deed("transfer_call").await;
+    stream.stop().await;
+    assert_eq!(world.facts.stopped().await.ending, Ending::Transferred);
+    assert_eq!(world.facts.tool("transfer_call").await.outcome, "done");
 }
 
 /// Fault: truncated tool JSON.
@@ -338,6 +424,7 @@ async fn a_call_that_becomes_dear_goes_on_with_the_cheaper_model() {
     assert_eq!((change.gap_ms, change.cause.as_str()), (0, "budget"));
     stream.speak(900).await;
     stream.wait_for(|stream| stream.received.len() >= 9_600).await;
+    stream.wait_for(|stream| stream.queued().is_zero()).await;
     stream.stop().await;
     // One that was opened before the last word was known to be heard is opened again.
     assert!((2..=3).contains(&scripts.taken()), "{}", scripts.taken());

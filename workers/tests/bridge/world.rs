@@ -12,7 +12,9 @@ use object_store::{ObjectStoreExt as _, memory::InMemory};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch};
-use voice_lifecycle::{Clock as _, Lifecycle, Readiness, SystemClock};
+use voice_lifecycle::{
+    CancellationToken, Clock as _, Lifecycle, Readiness, SharedClock, SystemClock, TokioClock,
+};
 use voice_providers::{
     Account, AudioFormat, Connector, Engine, Provider, Session, Tls, Turns, deepgram_agent, deepgram_cascade,
     gemini_live, models, openai_live, openai_realtime,
@@ -26,7 +28,7 @@ use voice_schemas::{
 };
 use voice_simulator_providers::{Script, Scripts, Twins, serve};
 use voice_telemetry::Metrics;
-use voice_telephony::media::{StreamKey, StreamPurpose, StreamTokens};
+use voice_telephony::media::{Duties, StreamKey, StreamPurpose, StreamTokens};
 use voice_turns::interruption::Policy;
 use voice_workers::{
     App, Config, Deps,
@@ -35,7 +37,10 @@ use voice_workers::{
     plan::{LastResort, Money, Opening, Plan, Plans, Recording, Tools, Voice},
 };
 
-use crate::platform::{Answer, Platform};
+use crate::{
+    platform::{Answer, Platform},
+    relay::Relay,
+};
 
 /// How long anything may take before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
@@ -236,6 +241,9 @@ pub(crate) struct Wanted {
     pub(crate) platform: Platform,
     pub(crate) calls: usize,
     pub(crate) drain_seconds: u32,
+    /// Everything runs by the clock of the test's runtime, which is stopped and jumps from timer to timer. Providers
+    /// are behind doors, and nothing is recorded.
+    pub(crate) stopped: bool,
 }
 
 impl Default for Wanted {
@@ -254,11 +262,21 @@ impl From<Script> for Wanted {
             platform: Platform::answering([]),
             calls: 10,
             drain_seconds: 20,
+            stopped: false,
         }
     }
 }
 
 impl Wanted {
+    /// By a clock that jumps from timer to timer.
+    pub(crate) fn stopped(self) -> Self {
+        Self {
+            stopped: true,
+            calls: 100,
+            ..self
+        }
+    }
+
     pub(crate) fn voices(voices: Vec<(Provider, Scripts)>) -> Self {
         Self {
             voices,
@@ -289,6 +307,9 @@ pub(crate) struct World {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) tenant: TenantId,
     pub(crate) call: CallId,
+    /// The doors of the providers, in the order of the plan, where time is stopped.
+    pub(crate) doors: Vec<Relay>,
+    clock: SharedClock,
     agent: AgentId,
     objects: Arc<InMemory>,
     tokens: StreamTokens,
@@ -303,20 +324,30 @@ impl World {
     pub(crate) async fn new(wanted: Wanted) -> Self {
         // reqwest asks for a process-wide provider even for clients that never use TLS.
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
-        let mut voices = Vec::new();
+        let (mut voices, mut doors) = (Vec::new(), Vec::new());
         for (provider, scripts) in wanted.voices {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            voices.push((provider, listener.local_addr().unwrap()));
+            let mut address = listener.local_addr().unwrap();
             let twins = Twins::new(KEY, scripts);
             tokio::spawn(serve(listener, twins, None, std::future::pending()));
+            if wanted.stopped {
+                doors.push(Relay::to(address).await);
+                address = doors[doors.len() - 1].address;
+            }
+            voices.push((provider, address));
         }
+        let clock: SharedClock = if wanted.stopped {
+            Arc::new(TokioClock::starting_at(SystemClock.now()))
+        } else {
+            SystemClock::shared()
+        };
 
         let spool = tempfile::tempdir().unwrap();
         let objects = Arc::new(InMemory::new());
         let facts = Facts(Arc::default(), watch::Sender::new(0));
         let config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            lanes: 2,
+            lanes: if wanted.stopped { 1 } else { 2 },
             calls_per_lane: wanted.calls,
             // Other tests share the machine.
             max_lag_ms: 5_000,
@@ -328,7 +359,7 @@ impl World {
             ..Config::default()
         };
         let deps = Deps {
-            clock: SystemClock::shared(),
+            clock: clock.clone(),
             tokens: Arc::new(tokens()),
             plans: Arc::new(Alike {
                 voices,
@@ -337,7 +368,7 @@ impl World {
             }),
             hands: Arc::new(wanted.platform.clone()),
             sink: Arc::new(facts.clone()),
-            recordings: Some(Store {
+            recordings: (!wanted.stopped).then(|| Store {
                 objects: objects.clone(),
                 keys: keys(),
                 announce: Arc::new(facts.clone()),
@@ -347,7 +378,11 @@ impl World {
         let app = App::build(config, deps).unwrap();
         let address = app.address();
         let lifecycle = Lifecycle::new(Readiness::new(), Duration::ZERO);
-        app.spawn(&lifecycle);
+        if wanted.stopped {
+            tokio::spawn(app.serve(CancellationToken::new()));
+        } else {
+            app.spawn(&lifecycle);
+        }
         Self {
             address,
             facts,
@@ -355,6 +390,8 @@ impl World {
             lifecycle,
             tenant: TenantId::random(),
             call: CallId::random(),
+            doors,
+            clock,
             agent: AgentId::random(),
             objects,
             tokens: tokens(),
@@ -364,12 +401,13 @@ impl World {
 
     /// A token that opens one stream within the next `seconds`.
     pub(crate) fn token(&self, seconds: i64, nonce: u8) -> String {
-        let expires = SystemClock.now() + TimeDelta::seconds(seconds);
+        let expires = self.clock.now() + TimeDelta::seconds(seconds);
         let purpose = StreamPurpose {
             tenant: self.tenant,
             call: self.call,
             agent: self.agent,
             attempt: None,
+            duties: Duties::STRICTEST,
         };
         self.tokens.issue(&purpose, expires, [nonce; 12])
     }

@@ -6,7 +6,7 @@ use comfy_table::Table;
 
 use super::{
     figures::{Figure, Report},
-    pacing,
+    media, pacing,
 };
 use crate::commands;
 
@@ -189,7 +189,7 @@ const ENTRIES: &[Entry] = &[
 
 /// Every entry; the special ones stand before those that explain many figures.
 fn entries() -> impl Iterator<Item = &'static Entry> {
-    ENTRIES.iter().chain(pacing::ENTRIES)
+    ENTRIES.iter().chain(pacing::ENTRIES).chain(media::ENTRIES)
 }
 
 fn entry(bench: &str, id: &str) -> Option<&'static Entry> {

@@ -37,7 +37,8 @@ pub struct Figure {
     pub peer: Option<String>,
     /// The peer's median.
     pub peer_value: Option<f64>,
-    /// The median of the ratios within a run, the larger the better unless the figure says otherwise.
+    /// The median of the ratios within a run, the larger the better unless the figure says otherwise. None beside a
+    /// peer that comes to nothing.
     pub ratio: Option<f64>,
 }
 
@@ -60,7 +61,9 @@ impl Figure {
         Self {
             peer: Some(peer.to_owned()),
             peer_value: Some(rounded(median(values))),
-            ratio: Some(rounded(median(&ratios))),
+            ratio: Some(median(&ratios))
+                .filter(|ratio| ratio.is_finite())
+                .map(rounded),
             ..self
         }
     }
@@ -148,5 +151,12 @@ mod tests {
             (figure.value, figure.peer_value, figure.ratio),
             (20.0, Some(5.0), Some(2.0))
         );
+    }
+
+    #[test]
+    fn nothing_is_a_multiple_of_nothing() {
+        let (ours, theirs) = ([800.0, 1_000.0], [0.0, 0.0]);
+        let figure = Figure::alone("x", "calls", &ours).beside("them", &theirs, ratios(&ours, &theirs));
+        assert_eq!((figure.peer_value, figure.ratio), (Some(0.0), None));
     }
 }

@@ -14,14 +14,17 @@ mod docs;
 mod figures;
 mod ingest;
 mod machine;
+mod media;
 mod pacing;
+mod process;
+mod python;
 mod sink;
 
 use std::{path::Path, process::ExitCode};
 
 use self::{figures::Figure, machine::Machine};
 use crate::{
-    args::{Bench, BenchArgs},
+    args::{Bench, BenchArgs, BenchPart, MediaArgs},
     settings::Settings,
 };
 
@@ -33,7 +36,12 @@ pub async fn run(mut settings: Settings, bench: Bench) -> anyhow::Result<ExitCod
     settings.telemetry.format = voice_telemetry::LogFormat::Text;
     match bench {
         Bench::Docs => docs::write(),
-        Bench::Part { part } => ingest::part(settings, part).await,
+        Bench::Part {
+            part: BenchPart::Ingest(part),
+        } => ingest::part(settings, part).await,
+        Bench::Part {
+            part: BenchPart::Media(part),
+        } => media::part(settings, part).await,
         Bench::Sink(args) => {
             voice_telemetry::init(&settings.telemetry)?;
             let mut machine = Machine::look().await?;
@@ -67,6 +75,16 @@ pub async fn run(mut settings: Settings, bench: Bench) -> anyhow::Result<ExitCod
                 args.seconds, args.contacts, args.campaigns
             );
             report("dial", command, args.json.as_deref(), machine, figures)
+        }
+        Bench::Media(args) => {
+            voice_telemetry::init(&settings.telemetry)?;
+            let mut machine = Machine::look().await?;
+            let (name, figures) = if args.soak {
+                ("media-soak", media::soak(&args, &mut machine).await?)
+            } else {
+                ("media", media::measure(&args, &mut machine).await?)
+            };
+            report(name, media_command(&args), args.json.as_deref(), machine, figures)
         }
         Bench::Pacing(args) => {
             let machine = Machine::look().await?;
@@ -109,4 +127,18 @@ fn command(name: &str, args: &BenchArgs) -> String {
         command += &format!(" --events {events}");
     }
     command
+}
+
+fn media_command(args: &MediaArgs) -> String {
+    if args.soak {
+        format!(
+            "voice bench media --soak --calls {} --minutes {}",
+            args.calls, args.minutes
+        )
+    } else {
+        format!(
+            "voice bench media --runs {} --seconds {}",
+            args.runs, args.seconds
+        )
+    }
 }

@@ -3,6 +3,7 @@
 //! A provider's events come while its connection is busy telling them, so what is to be said to it is noted here and
 //! said afterwards.
 
+mod pressing;
 mod waiting;
 
 use std::{
@@ -27,7 +28,7 @@ use voice_turns::{
     timeline::Moment,
 };
 
-use self::waiting::NO_ANSWER;
+use self::{pressing::Pressing, waiting::NO_ANSWER};
 use super::{
     disclosure::{Disclosure, Verdict},
     ear::Ear,
@@ -124,6 +125,7 @@ pub(crate) struct Side<S> {
     caller_since: Option<Instant>,
     keys: String,
     keys_until: Option<Instant>,
+    pressing: Pressing,
     /// The agent has opened the call.
     opened: bool,
     /// The provider answers at the moment.
@@ -177,6 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
             caller_since: None,
             keys: String::new(),
             keys_until: None,
+            pressing: Pressing::default(),
             opened: false,
             answering: false,
             owed: false,
@@ -219,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
             self.stamp(Moment::SpeechEnd, end);
             self.caller_stopped(end, now);
         }
-        let acts = self.judge.local(change.speaking, audible, now);
+        let acts = self.judge.local(change.speaking, self.interruptible(now), now);
         self.act(acts, now);
     }
 
@@ -229,8 +232,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
         if marked.is_some_and(|marked| marked.first) {
             self.stamp(Moment::FirstMark, now);
         }
-        if let Some(truth) = ended.and_then(|item| self.mouth.truth(item, now)) {
-            self.finish_item(truth, false, now);
+        if let Some(item) = ended {
+            self.pressing.heard(item);
+            if let Some(truth) = self.mouth.truth(item, now) {
+                self.finish_item(truth, false, now);
+            }
         }
         if !self.mouth.audible(now)
             && let Some(idle) = &mut self.idle
@@ -277,7 +283,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
             Event::Audio { .. } if self.hushed => self.noticed(),
             Event::Audio { item, payload } => {
                 let item = self.mouth.item(item);
-                self.noticed();
+                self.goes_on(now);
                 self.stamp(Moment::FirstByteIn, now);
                 let keep = || match happening {
                     Some(happening) => happening.keep(payload),
@@ -294,7 +300,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
                 self.story.generated(samples);
                 match spoken {
                     Spoken::Sent => {
-                        self.stamp(Moment::FirstByteOut, Instant::now());
+                        self.stamp(Moment::FirstByteOut, crate::bridge::now());
                         if let Some(idle) = &mut self.idle {
                             idle.agent_active();
                         }
@@ -304,6 +310,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
                 }
             }
             Event::AudioDone { item } => {
+                self.noticed();
                 let item = self.mouth.item(item);
                 self.mouth.done(item, self.judge.is_muted(), &mut self.leg, now);
             }
@@ -312,7 +319,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
                 if let Some(idle) = &mut self.idle {
                     idle.caller_active();
                 }
-                let acts = self.judge.provider_started(self.mouth.audible(now), now);
+                let acts = self.judge.provider_started(self.interruptible(now), now);
                 self.act(acts, now);
             }
             Event::SpeechStopped { .. } => {
@@ -325,7 +332,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
                 self.act(acts, now);
             }
             Event::Interrupted => {
-                let acts = self.judge.provider_interrupted(self.mouth.audible(now));
+                let acts = self.judge.provider_interrupted(self.interruptible(now));
                 self.act(acts, now);
             }
             Event::ResponseStarted { .. } => {
@@ -414,6 +421,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
                 }
                 Act::Interrupt => {
                     self.mouth.drop_held();
+                    self.pressing.dropped();
                     self.story.interrupted();
                     let cut = self.cut.take();
                     self.todo.push_back(Todo::Interrupt {

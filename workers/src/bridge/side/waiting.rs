@@ -42,6 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
         self.hushed = true;
         let playing = self.mouth.mute((&mut self.leg, self.tape.as_mut(), now));
         self.mouth.drop_held();
+        self.pressing.dropped();
         self.todo.push_back(Todo::Interrupt {
             item: playing.map(|truth| truth.item),
             heard_ms: playing.map_or(0, |truth| truth.heard_ms()),
@@ -54,7 +55,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
             .caller_since
             .take()
             .map(|since| end.saturating_duration_since(since));
-        if spoke.is_some_and(|spoke| spoke >= UNMISTAKABLE) && !self.answering && self.opened {
+        // An answer of which nothing is heard may be one that will never be given.
+        let answered = self.answering && self.mouth.audible(now);
+        if spoke.is_some_and(|spoke| spoke >= UNMISTAKABLE) && !answered && self.opened {
             self.silence.expect_answer(now);
             self.ask_at = Some(now + UNNOTICED);
         }
@@ -64,6 +67,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
     pub(super) fn noticed(&mut self) {
         self.silence.heard();
         self.ask_at = None;
+    }
+
+    /// A piece of an answer came, so the next one will: one that breaks off in the middle was no end.
+    pub(super) fn goes_on(&mut self, now: Instant) {
+        self.noticed();
+        // Who speaks all the time, if only silence, is known to be there by that.
+        if !self.speaker.0.capabilities().full_duplex {
+            self.silence.expect_answer(now);
+        }
     }
 
     pub(super) fn expect_answer(&mut self, now: Instant) {

@@ -6,7 +6,6 @@
 
 mod carrier;
 mod peers;
-mod process;
 mod servers;
 mod webhooks;
 
@@ -17,13 +16,15 @@ use voice_kafka::admin::Admin;
 use voice_lifecycle::{Clock as _, SystemClock};
 use voice_schemas::{events::call::Carrier, topics};
 
-use self::{carrier::Answers, process::Server};
+use self::carrier::Answers;
 use super::{
     figures::{Figure, ratios},
     machine::Machine,
+    process::{self, Server},
+    python,
 };
 use crate::{
-    args::{BenchArgs, BenchPart},
+    args::{BenchArgs, IngestPart},
     progress,
     settings::Settings,
 };
@@ -38,11 +39,11 @@ const HALF_LOAD_SECONDS: f64 = 5.0;
 const FLOOR: &str = "signature + HTTP echo + produce";
 
 /// Runs one process of the bench.
-pub async fn part(settings: Settings, part: BenchPart) -> anyhow::Result<ExitCode> {
+pub async fn part(settings: Settings, part: IngestPart) -> anyhow::Result<ExitCode> {
     match part {
-        BenchPart::Service => servers::service(&settings).await?,
-        BenchPart::Floor => servers::floor(&settings).await?,
-        BenchPart::Carrier(args) => carrier::run(args).await?,
+        IngestPart::Service => servers::service(&settings).await?,
+        IngestPart::Floor => servers::floor(&settings).await?,
+        IngestPart::Carrier(args) => carrier::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -79,7 +80,7 @@ pub async fn measure(
         machine.cores >= 2,
         "this bench needs a processor for the server and one for the carriers"
     );
-    let python = peers::python().await?;
+    let python = python::with(peers::REQUIREMENTS, peers::ENVIRONMENT).await?;
     let mut settings = settings.clone();
     settings.kafka.prefix = format!("bench-{:x}.", SystemClock.now().timestamp());
     let admin = Admin::new(&settings.kafka)?;

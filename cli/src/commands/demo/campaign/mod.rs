@@ -274,6 +274,8 @@ async fn set_up(
         ..NewCampaign::new(campaign, "How satisfied are you?")
     };
     setup::campaign(&mut tx, &new).await?;
+    let people = agents::targets::Target::Queue(campaign);
+    agents::targets::allow(&mut tx, agent, talks::QUEUE, people).await?;
     setup::add_list(&mut tx, campaign, list).await?;
     tx.commit().await?;
     Ok(campaign)

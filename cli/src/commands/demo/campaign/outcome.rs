@@ -114,7 +114,7 @@ async fn take(
         tables,
         audit,
         written,
-        spoken: Spoken::take(stage).await?,
+        spoken: Spoken::take(stage, api).await?,
         counters: [
             counters.read(),
             counters.invalid,

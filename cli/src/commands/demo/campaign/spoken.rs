@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use voice_clickhouse::{Row, clickhouse};
+use voice_dialer::transfers::{self, Totals};
+use voice_postgres::Database;
 use voice_simulator::live::Truth;
 
 use super::{Stage, watch::percent};
@@ -36,12 +38,13 @@ struct Figures {
 /// What came of the talks.
 pub struct Spoken {
     figures: Figures,
+    transfers: Totals,
     recordings: Vec<Stored>,
 }
 
 impl Spoken {
     /// Takes stock.
-    pub async fn take(stage: &Stage<'_>) -> anyhow::Result<Self> {
+    pub async fn take(stage: &Stage<'_>, api: &Database) -> anyhow::Result<Self> {
         let tenant = stage.company.tenant;
         let figures = stage
             .clickhouse
@@ -52,7 +55,14 @@ impl Spoken {
             )
             .await?;
         let recordings = Recordings::open(stage.settings)?.of(tenant).await?;
-        Ok(Self { figures, recordings })
+        let mut tx = api.tenant(tenant).await?;
+        let transfers = transfers::totals(&mut tx).await?;
+        tx.rollback().await?;
+        Ok(Self {
+            figures,
+            transfers,
+            recordings,
+        })
     }
 
     /// What is, beside what it should be.
@@ -84,6 +94,7 @@ impl Spoken {
             utterances,
             ..
         } = self.figures;
+        let transfers = self.transfers;
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         #[allow(clippy::cast_precision_loss)] // Cents of a demo.
         let dollars = micros as f64 / 1e6;
@@ -113,6 +124,14 @@ impl Spoken {
                 format!("95 in 100 within {p95_ms:.0} ms"),
             ),
             ("tools used", tools.to_string(), String::new()),
+            (
+                "callers who asked for a person",
+                transfers.asked.to_string(),
+                format!(
+                    "{} were put through, nobody was free for {}",
+                    transfers.connected, transfers.nobody_free
+                ),
+            ),
             (
                 "cost, by the providers' prices",
                 format!("{dollars:.2} USD"),

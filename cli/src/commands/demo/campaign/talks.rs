@@ -53,6 +53,7 @@ pub fn agent() -> Agent {
         "set_disposition",
         "schedule_callback",
         "set_recording",
+        "transfer_call",
     ];
     Agent {
         disclosure: Some(
@@ -69,7 +70,7 @@ pub fn agent() -> Agent {
             "Ada",
             Provider::OpenaiRealtime,
             "You ask customers how satisfied they are. Be brief and friendly. Whoever does not want to be called is \
-             never called again.",
+             never called again. Whoever wants to speak to a person is handed to the queue `team`.",
         )
     }
 }
@@ -77,7 +78,10 @@ pub fn agent() -> Agent {
 /// More connections than a demo has.
 const CONNECTIONS: usize = 4_096;
 
-/// Most people answer two questions; one in eight wants no more calls.
+/// What the agent calls the people of the campaign.
+pub const QUEUE: &str = "team";
+
+/// Most people answer two questions; one in eight wants no more calls, and one in eight a person.
 fn scripts() -> Vec<Script> {
     let say = |text: &str, ms| Reply::Say {
         text: text.to_owned(),
@@ -132,12 +136,36 @@ fn scripts() -> Vec<Script> {
                 tool: "opt_out".to_owned(),
                 arguments: json!({"wording": "Please do not call me again."}),
             }])
+            .chain(ending.clone())
+            .collect(),
+        ..Script::default()
+    };
+    let insistent = Script {
+        hears: vec![heard("I would rather speak to a person.")],
+        replies: opening()
+            .into_iter()
+            .chain([
+                Reply::Call {
+                    tool: "transfer_call".to_owned(),
+                    arguments: json!({"mode": "warm", "target": {"kind": "queue", "name": QUEUE},
+                                      "summary": "Wants to speak to a person about the last order."}),
+                },
+                // Heard only by those nobody was free for.
+                say(
+                    "I am sorry, everybody is busy. A colleague will call you back.",
+                    2_400,
+                ),
+            ])
             .chain(ending)
             .collect(),
         ..Script::default()
     };
     (1..=CONNECTIONS)
-        .map(|number| if number % 8 == 0 { &annoyed } else { &satisfied })
+        .map(|number| match number % 8 {
+            0 => &annoyed,
+            4 => &insistent,
+            _ => &satisfied,
+        })
         .cloned()
         .collect()
 }
