@@ -20,13 +20,13 @@ use support::{Fate, Open, Owner, Stage, now, sql, together};
 use uuid::Uuid;
 use voice_dialer::{
     Config,
-    attempts::{Line, open_lines},
+    attempts::{Line, apply_ends, open_lines},
     campaigns::{self, Mode, load},
     gate::Gate,
     law::Law,
     selection::{ClaimError, explain},
 };
-use voice_schemas::ContactId;
+use voice_schemas::{ContactId, events::call::CallOutcome};
 
 /// The worst that can happen to a dialer, at every step, with contacts nobody may call among the others: crash
 /// before the commit, crash after it, an owner who does not know that it was replaced, ends told twice.
@@ -300,6 +300,41 @@ async fn campaigns_claimed_together_share_accounts_and_people_and_none_hinders_a
         assert_eq!(kept, dials.iter().map(|dial| known(&dial.line)).collect());
     }
     assert!(first.iter().chain(&last).any(|dial| dial.line.ai_consent));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_we_conclude_is_replaced_by_the_carriers_word_and_never_replaces_it() {
+    let stage = Stage::new("last_word").await;
+    stage.contacts(2).await;
+    let campaign = stage.campaign(|_| {}).await;
+    let mut owner = Owner::of(&stage, campaign).await;
+    owner.claim(&Open, 2, now()).await.unwrap();
+    let mut tx = stage.tx().await;
+    let lines = open_lines(&mut tx, campaign, 0).await.unwrap();
+    drop(tx);
+    let (told, silence) = ((CallOutcome::Busy, false), (CallOutcome::Unknown, true));
+    for (line, words) in lines
+        .iter()
+        .zip([[told, silence, told], [silence, told, silence]])
+    {
+        let mut found = Vec::new();
+        for word in words {
+            let end = owner.end(line.clone(), word, now());
+            let mut tx = stage.tx().await;
+            let applied = apply_ends(&mut tx, &[end], now()).await.unwrap();
+            tx.commit().await.unwrap();
+            found.push((applied.ended.len(), applied.amended.len()));
+        }
+        let second = if words[0] == told { (0, 0) } else { (0, 1) };
+        assert_eq!(found, [(1, 0), second, (0, 0)]);
+    }
+    let outcomes = stage
+        .counts(
+            "SELECT outcome, count(*) FROM app.attempts WHERE campaign_id = $1 GROUP BY 1",
+            campaign,
+        )
+        .await;
+    assert_eq!(outcomes, BTreeMap::from([("busy".to_owned(), 2)]));
 }
 
 /// T7: without a consent on record the law's gate refuses, and says why and what it asked.

@@ -81,6 +81,14 @@ pub struct Applied {
     pub amended: HashSet<AttemptId>,
 }
 
+impl Applied {
+    /// Whether the attempt is another than before.
+    #[must_use]
+    pub fn changed(&self, attempt: AttemptId) -> bool {
+        self.ended.contains(&attempt) || self.amended.contains(&attempt)
+    }
+}
+
 /// Writes how far lines have come. Never takes a state back; of an attempt that has ended, only what was not known is
 /// filled in.
 ///
@@ -165,8 +173,10 @@ pub async fn apply_ends(tx: &mut TenantTx, ends: &[Concluded], now: DateTime<Utc
                    bridged_at, agent_kind, agent_id, abandoned, opted_out_at)
               JOIN before ON before.id = u.id
          WHERE a.tenant_id = $1 AND a.id = u.id AND a.id BETWEEN $15 AND $16
-           AND (a.state <> 'finished' OR a.class IS DISTINCT FROM u.class
-                OR (a.concluded AND NOT u.concluded))
+           -- What we conclude never replaces what the carrier said.
+           AND (a.state <> 'finished'
+                OR ((a.concluded OR NOT u.concluded)
+                    AND (a.class IS DISTINCT FROM u.class OR a.concluded <> u.concluded)))
          RETURNING a.id, before.state <> 'finished' AS fresh",
     )
     .bind(tx.tenant().0)

@@ -1,14 +1,16 @@
 //! Writing what was heard, and telling of it.
 //!
-//! First Postgres, then Kafka, and only then are the records finished that caused it. No outbox is needed for ends: the
-//! record of `calls.events` that ended the call is read again until `attempt.finished` is confirmed, and the event
-//! has the same id each time.
+//! First Postgres, then Kafka, and only then are the records finished that caused it. An end the carrier told needs no
+//! outbox: the record of `calls.events` that ended the call is read again until `attempt.finished` is confirmed, and the
+//! event has the same id each time. An end we concluded ourselves has no such record, and what replaces one must be
+//! told after it: those go through the outbox, in the transaction that writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use voice_contacts::suppressions::{Reason, suppress_person};
 use voice_kafka::OutboundRecord;
+use voice_postgres::outbox::OutboxRecord;
 use voice_schemas::{
     AttemptId, Envelope, EventId, EventType, TenantId, TransferId,
     events::attempt::{AttemptClass, AttemptData, AttemptEvent},
@@ -28,7 +30,7 @@ use crate::{
     error::Error,
     events::{ENDED, OPT_OUTS},
     origination::number_days::{self, Use, Uses},
-    shards, transfers,
+    outbox, shards, transfers,
 };
 
 impl Worker {
@@ -83,14 +85,22 @@ impl Worker {
             .collect();
         dirty.extend(late.into_values());
         attempts::apply_progress(&mut tx, &dirty).await?;
-        let ends: Vec<_> = self
+        let (ends, owners): (Vec<_>, Vec<_>) = self
             .ends
             .iter()
             .zip(&self.end_owners)
             .filter(|(_, (owner, ..))| *owner == tenant)
-            .map(|(end, _)| end.clone())
-            .collect();
+            .map(|(end, owner)| (end.clone(), *owner))
+            .unzip();
         let applied = attempts::apply_ends(&mut tx, &ends, now).await?;
+        let to_tell = (ends.iter().zip(&owners))
+            .filter(|(end, _)| !is_read_again(end, &applied) && applied.changed(end.line.attempt))
+            .map(|(end, owner)| {
+                let event = about(*owner, EventType::AttemptFinished, &end.line);
+                OutboxRecord::event(&topics::CALLS, shards::key(owner.1, owner.2), &event)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        outbox::tell(&mut tx, &to_tell).await?;
         let (over, open): (Vec<_>, Vec<_>) =
             (self.handed_over.iter().copied()).partition(|(owner, _)| *owner == tenant);
         let over: Vec<TransferId> = over.into_iter().map(|(_, transfer)| transfer).collect();
@@ -138,8 +148,10 @@ impl Worker {
         let (mut kept, mut owners) = (Vec::new(), Vec::new());
         for (end, owner) in self.ends.drain(..).zip(self.end_owners.drain(..)) {
             if owner.0 == tenant {
-                self.unannounced
-                    .extend(event(&self.deps, owner, EventType::AttemptFinished, &end.line));
+                if is_read_again(&end, &applied) {
+                    self.unannounced
+                        .extend(event(&self.deps, owner, EventType::AttemptFinished, &end.line));
+                }
             } else {
                 kept.push(end);
                 owners.push(owner);
@@ -232,6 +244,12 @@ impl Worker {
     }
 }
 
+/// The carrier's own word, and the first: its record is read again until the telling is confirmed.
+fn is_read_again(end: &attempts::Concluded, applied: &attempts::Applied) -> bool {
+    let told = end.line.end.as_ref().is_some_and(|end| !end.ending.reconciled);
+    told && end.line.carrier.is_some() && !applied.amended.contains(&end.line.attempt)
+}
+
 /// Answers of attempts that ended just now, by the number shown.
 fn answers(ends: &[attempts::Concluded], applied: &attempts::Applied) -> Uses {
     let ended = ends.iter().map(|end| &end.line);
@@ -271,7 +289,15 @@ impl Shard {
 /// An event about an attempt, keyed like the events of its call. Its id is a function of attempt and type: there is one of
 /// each, however often it is told.
 pub(super) fn event(deps: &Deps, key: ShardKey, kind: EventType, line: &Line) -> Option<OutboundRecord> {
-    let (tenant, campaign, shard) = key;
+    Some(OutboundRecord {
+        topic: deps.kafka.topic(&topics::CALLS),
+        key: shards::key(key.1, key.2).into_bytes(),
+        payload: serde_json::to_vec(&about(key, kind, line)).ok()?,
+        headers: Vec::new(),
+    })
+}
+
+fn about((tenant, campaign, shard): ShardKey, kind: EventType, line: &Line) -> AttemptEvent {
     let data = AttemptData {
         attempt_id: line.attempt,
         campaign_id: campaign,
@@ -289,11 +315,5 @@ pub(super) fn event(deps: &Deps, key: ShardKey, kind: EventType, line: &Line) ->
         line.claimed_at,
         &[kind.as_str().as_bytes(), line.attempt.0.as_bytes()],
     );
-    let event: AttemptEvent = Envelope::new(id, tenant, SOURCE, kind, at, data);
-    Some(OutboundRecord {
-        topic: deps.kafka.topic(&topics::CALLS),
-        key: shards::key(campaign, shard).into_bytes(),
-        payload: serde_json::to_vec(&event).ok()?,
-        headers: Vec::new(),
-    })
+    Envelope::new(id, tenant, SOURCE, kind, at, data)
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use chrono::{DateTime, Utc};
 use rand::{SeedableRng as _, rngs::StdRng};
 use voice_dialer::{
-    attempts::{Concluded, apply_ends, open_lines},
+    attempts::{Concluded, Line, apply_ends, open_lines},
     campaigns::{load, take_over},
     gate::Gate,
     retry::RetryPolicy,
@@ -64,6 +64,25 @@ impl<'a> Owner<'a> {
         }
     }
 
+    /// The line ends like this; the second says whether we concluded it ourselves.
+    pub(crate) fn end(
+        &self,
+        mut line: Line,
+        (outcome, reconciled): (CallOutcome, bool),
+        at: DateTime<Utc>,
+    ) -> Concluded {
+        let ending = Ending {
+            outcome,
+            hangup_by: HangupBy::Callee,
+            cause: String::new(),
+            sip_code: None,
+            duration_ms: None,
+            reconciled,
+        };
+        line.end = Some(voice_dialer::attempts::End { ending, at });
+        Concluded::of(self.campaign, line, &RetryPolicy::default(), false, at).unwrap()
+    }
+
     /// Every line under way ends busy, told `times` times.
     pub(crate) async fn end_all(&self, times: usize, at: DateTime<Utc>) -> usize {
         let mut ended = 0;
@@ -72,18 +91,7 @@ impl<'a> Owner<'a> {
         drop(tx);
         let ends: Vec<Concluded> = lines
             .into_iter()
-            .map(|mut line| {
-                let ending = Ending {
-                    outcome: CallOutcome::Busy,
-                    hangup_by: HangupBy::Callee,
-                    cause: String::new(),
-                    sip_code: None,
-                    duration_ms: None,
-                    reconciled: false,
-                };
-                line.end = Some(voice_dialer::attempts::End { ending, at });
-                Concluded::of(self.campaign, line, &RetryPolicy::default(), false, at).unwrap()
-            })
+            .map(|line| self.end(line, (CallOutcome::Busy, false), at))
             .collect();
         for _ in 0..times {
             let mut tx = self.stage.tx().await;
