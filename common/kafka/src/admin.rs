@@ -77,18 +77,26 @@ impl Admin {
             NewTopic::new(&name, topic.partitions, TopicReplication::Fixed(replication)),
             |wanted, (key, value)| wanted.set(key, value),
         );
-        let answer = self
-            .client
-            .create_topics([&wanted], &AdminOptions::new().operation_timeout(Some(TIMEOUT)))
-            .await
-            .map_err(|source| KafkaError::Admin { what: what(), source })?;
-        match answer.into_iter().next() {
-            None | Some(Ok(_)) => {
-                self.led(&name, topic.partitions).await?;
-                return Ok(Applied::Created);
+        let mut tries = 0;
+        loop {
+            let answer = self
+                .client
+                .create_topics([&wanted], &AdminOptions::new().operation_timeout(Some(TIMEOUT)))
+                .await
+                .map_err(|source| KafkaError::Admin { what: what(), source })?;
+            match answer.into_iter().next() {
+                None | Some(Ok(_)) => {
+                    self.led(&name, topic.partitions).await?;
+                    return Ok(Applied::Created);
+                }
+                Some(Err((_, Code::TopicAlreadyExists))) => break,
+                // Brokers that have just started, or were busy for a moment, are not counted yet.
+                Some(Err((_, Code::InvalidReplicationFactor))) if tries < ELECTION_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(ELECTION_WAIT).await;
+                }
+                Some(Err((_, code))) => return Err(KafkaError::Refused { what: what(), code }),
             }
-            Some(Err((_, Code::TopicAlreadyExists))) => {}
-            Some(Err((_, code))) => return Err(KafkaError::Refused { what: what(), code }),
         }
         let change = settings.iter().fold(
             AlterConfig::new(ResourceSpecifier::Topic(&name)),

@@ -380,7 +380,13 @@ impl Desk {
     }
 
     fn talk(&mut self, line: &mut Line, key: u64, with: AgentKind, at: DateTime<Utc>) {
-        line.connected.get_or_insert((at, with));
+        match &mut line.connected {
+            // A person took the call over from an AI agent.
+            Some((_, who)) if with == AgentKind::Human => *who = with,
+            connected => {
+                connected.get_or_insert((at, with));
+            }
+        }
         Self::hears(line, at);
         let ms = match (line.callee.fate.is_person(), with) {
             (true, AgentKind::Human) => line.callee.talk_ms,

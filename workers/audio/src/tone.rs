@@ -1,7 +1,7 @@
 //! Single tones: the beep after which a machine listens, a fax, the three notes before "no such number".
 //!
 //! A pure tone obeys x(n) = 2·cos(dω)·x(n-d) - x(n-2d) for every distance d. Per 20 ms the best cosine is found by
-//! least squares, at four distances; what the equations leave unexplained says how pure the tone is, and the
+//! least squares, at a few distances; what the equations leave unexplained says how pure the tone is, and the
 //! shortest distance gives its frequency. No bank of filters to choose. Two tones at once (keys, an American
 //! ringing tone) agree with one tone at a short distance and break the equation at a long one.
 
@@ -9,11 +9,11 @@ use crate::{FRAME, LINE_RATE, SAMPLES_PER_MS, vad::dbov};
 
 /// What may remain unexplained, as a share of the power.
 const IMPURITY: f32 = 0.012;
-/// Distances in samples. Two tones look like one at a distance where they differ by half a turn; what
-/// escapes one of the long ones is caught by another.
-const DISTANCES: [usize; 4] = [1, 25, 34, 40];
+/// Distances in samples. Two tones look like one at a distance over which their difference or their sum makes whole
+/// turns; few pairs do at all of the long ones.
+const DISTANCES: [usize; 6] = [1, 25, 31, 34, 37, 40];
 /// Samples before a frame that its longest distance looks back to.
-const HISTORY: usize = 2 * DISTANCES[3];
+const HISTORY: usize = 2 * DISTANCES[5];
 /// Quieter is not a tone.
 const LEAST_DBOV: f32 = -42.0;
 /// A tone stays one while its frequency moves less than this from frame to frame.
@@ -287,6 +287,12 @@ mod tests {
             let got: Vec<Meaning> = found(&line).iter().map(|tone| tone.meaning).collect();
             assert_eq!(got, wanted);
         }
+    }
+
+    #[test]
+    fn a_pair_that_looks_like_one_tone_at_three_distances_is_none() {
+        let line = [tone(&[681.802, 917.202], 120, 8_000.0), silence(200)].concat();
+        assert_eq!(found(&line), []);
     }
 
     #[test]

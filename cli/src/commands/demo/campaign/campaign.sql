@@ -5,7 +5,8 @@ SELECT
 FROM
 (
     SELECT
-        uniqExactIf(e.event_id, startsWith(e.event_type, 'call.')) AS calls,
+        -- What carriers told: of a call that was handed over we tell ourselves.
+        uniqExactIf(e.event_id, startsWith(e.event_type, 'call.') AND e.event_type != 'call.transferred') AS calls,
         uniqExactIf(e.attempt_id, e.event_type = 'attempt.finished') AS finished,
         toUInt64(uniqExactIf(e.event_id, e.event_type = 'attempt.finished') - finished) AS several
     FROM call_events AS e WHERE e.tenant_id = {tenant:UUID} AND e.campaign_id = {campaign:UUID}

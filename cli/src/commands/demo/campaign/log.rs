@@ -37,7 +37,7 @@ pub struct Logged {
 }
 
 impl Logged {
-    /// Distinct events of calls.
+    /// Distinct events of calls carriers told of.
     pub fn call_events(&self) -> u64 {
         self.calls.len() as u64
     }
@@ -58,7 +58,7 @@ impl Logged {
         };
         if head.kind == EventType::AttemptFinished {
             self.ends.entry(head.subject).or_default().insert(head.id);
-        } else if head.kind.as_str().starts_with("call.") {
+        } else if head.kind.as_str().starts_with("call.") && head.kind != EventType::CallTransferred {
             self.calls.insert(head.id);
         }
     }
