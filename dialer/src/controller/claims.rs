@@ -65,12 +65,13 @@ impl Worker {
     /// What pacing wishes for a shard, `left` dials at most.
     fn wish(&mut self, key: ShardKey, left: u32, now: DateTime<Utc>) -> Option<Order> {
         let paused = !self.deps.listings.borrow().dials(key.0, key.1);
-        let accounts = self.open_accounts(key, now);
-        let shard = self.shards.get_mut(&key)?;
+        let shard = self.shards.get(&key)?;
         // In preview an agent asks for the call.
         if paused || shard.campaign.mode == Mode::Preview || shard.rest_until > now {
             return None;
         }
+        let accounts = self.open_accounts(key, now);
+        let shard = self.shards.get_mut(&key)?;
         let snapshot = shard.snapshot(paused, now);
         let jurisdictions = shard.jurisdictions(now);
         let wanted = shard.pacer.decide(&snapshot, &jurisdictions, now.into()).dials;
@@ -78,7 +79,7 @@ impl Worker {
         if want == 0 || (accounts.is_empty() && !shard.campaign.shadow) {
             return None;
         }
-        shard.claiming = wanted.min(usize::try_from(want).unwrap_or(usize::MAX));
+        shard.claiming = usize::try_from(want).unwrap_or(usize::MAX);
         Some(shard.order(want, shard.look.far(want), accounts))
     }
 
