@@ -21,6 +21,7 @@ mod expect;
 mod facts;
 mod faults;
 pub mod live;
+pub mod places;
 pub mod plan;
 pub mod player;
 mod simulator;

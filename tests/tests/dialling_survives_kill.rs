@@ -31,7 +31,7 @@ use voice_simulator::{
     twin::{Twin, serve_twin},
 };
 
-const PEOPLE: usize = 1_600;
+const PEOPLE: u32 = 1_600;
 /// Calls in the air when a dialer is killed.
 const IN_THE_AIR: u64 = 500;
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -162,7 +162,7 @@ async fn dialers_die_with_500_calls_in_the_air_and_every_attempt_ends_once_and_n
         PATIENCE,
         async || {
             let truth = live.truth();
-            truth.alive >= IN_THE_AIR || truth.placed as usize >= PEOPLE - 100
+            truth.alive >= IN_THE_AIR || truth.placed >= u64::from(PEOPLE) - 100
         },
     )
     .await;
@@ -217,7 +217,7 @@ async fn dialers_die_with_500_calls_in_the_air_and_every_attempt_ends_once_and_n
     }
     let never_asked = totals.ended.get(&CallOutcome::Unknown).copied().unwrap_or(0);
     assert!(
-        called.len() as u64 + never_asked >= PEOPLE as u64,
+        called.len() as u64 + never_asked >= u64::from(PEOPLE),
         "{totals:?} {truth:?}"
     );
     assert!(totals.finished() >= truth.placed, "{totals:?} {truth:?}");

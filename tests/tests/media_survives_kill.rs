@@ -34,7 +34,7 @@ use voice_simulator::{
 };
 use voice_simulator_providers::{Scripts, Twins, serve};
 
-const PEOPLE: usize = 60;
+const PEOPLE: u32 = 60;
 /// Calls that talk when the worker is killed.
 const TALKING: usize = 20;
 /// For how long, at least.

@@ -14,7 +14,7 @@ use voice_schemas::{
         media::{ProviderChange, Start, ToolUse, Usage, Verdict},
     },
 };
-use voice_telephony::media::Lost;
+use voice_telephony::media::{Dialled, Lost};
 use voice_turns::timeline;
 
 use crate::error::Ending;
@@ -37,6 +37,8 @@ pub struct Subject {
 /// One fact.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
+    /// The AI agent took the call: told among the events of calls.
+    Connected(Connected),
     /// The stream was opened.
     Started(Start),
     /// A turn is over.
@@ -66,6 +68,7 @@ impl Fact {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::Connected(_) => "connected",
             Self::Started(_) => "started",
             Self::Turn(_) => "turn",
             Self::Utterance(_) => "utterance",
@@ -79,6 +82,17 @@ impl Fact {
             Self::Stopped(_) => "stopped",
         }
     }
+}
+
+/// Which call the AI agent took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connected {
+    /// The carrier's name of the call.
+    pub carrier_call_id: String,
+    /// The carrier's name of the stream.
+    pub stream_id: String,
+    /// What the call belongs to; none where it came to us.
+    pub dialled: Option<Dialled>,
 }
 
 /// One turn: where its time went, and where in the stream it was.

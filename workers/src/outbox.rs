@@ -18,7 +18,7 @@ use voice_kafka::{Config, Delivery, KafkaError, OutboundRecord, Producer};
 use voice_providers::Speaker;
 use voice_recordings::{Announce, Ready};
 use voice_schemas::{
-    CallId,
+    events::call::{AgentKind, Bridge, CallEvent, CallFact, CallRef, Direction, Evidence, record_key},
     events::media::{self, MediaEvent, MediaFact, MediaRef, Stop, TranscriptData, TranscriptEvent},
     topics::{self, Topic},
 };
@@ -26,11 +26,11 @@ use voice_telemetry::{Emit as _, Metrics};
 
 use crate::{
     events::FactDropped,
-    facts::{Fact, Sink, Stopped, Subject, Turn, Utterance},
+    facts::{Connected, Fact, Sink, Stopped, Subject, Turn, Utterance},
 };
 
-/// Who writes these events.
-const SOURCE: &str = "/workers/media";
+/// The source of what media workers tell.
+pub const SOURCE: &str = "/workers/media";
 /// Facts that Kafka has not confirmed yet.
 const MOST_UNCONFIRMED: usize = 1_024;
 
@@ -46,13 +46,6 @@ impl Told {
         match self {
             Self::Fact(_, _, fact) => fact.kind(),
             Self::Recording(..) => "recording_ready",
-        }
-    }
-
-    const fn call(&self) -> CallId {
-        match self {
-            Self::Fact(subject, ..) => subject.call,
-            Self::Recording(ready, _) => ready.call,
         }
     }
 }
@@ -130,7 +123,7 @@ impl Outbox {
                     let Some(told) = told else {
                         break;
                     };
-                    let (kind, call) = (told.kind(), told.call());
+                    let kind = told.kind();
                     let (event, waiting) = match told {
                         Told::Fact(subject, at, fact) => (event(&subject, at, fact), None),
                         Told::Recording(ready, waiting) => (Some(recording_ready(ready)), Some(waiting)),
@@ -144,7 +137,7 @@ impl Outbox {
                     };
                     let record = OutboundRecord {
                         topic: kafka.topic(event.topic()),
-                        key: call.0.to_string().into_bytes(),
+                        key: event.key().into_bytes(),
                         payload,
                         headers: Vec::new(),
                     };
@@ -180,6 +173,7 @@ impl Outbox {
 /// The event of a fact, for the topic it may be on.
 #[derive(Debug, PartialEq)]
 enum Event {
+    Call(Box<CallEvent>),
     Media(Box<MediaEvent>),
     Transcript(Box<TranscriptEvent>),
 }
@@ -187,13 +181,24 @@ enum Event {
 impl Event {
     const fn topic(&self) -> &'static Topic {
         match self {
+            Self::Call(_) => &topics::CALLS,
             Self::Media(_) => &topics::MEDIA,
             Self::Transcript(_) => &topics::TRANSCRIPTS,
         }
     }
 
+    /// All that is told of a call keeps its order; what is told of its life goes where the rest of that is.
+    fn key(&self) -> String {
+        match self {
+            Self::Call(event) => record_key(&event.data.call),
+            Self::Media(event) => event.data.call_id.0.to_string(),
+            Self::Transcript(event) => event.data.call_id.0.to_string(),
+        }
+    }
+
     fn payload(&self) -> serde_json::Result<Vec<u8>> {
         match self {
+            Self::Call(event) => serde_json::to_vec(event),
             Self::Media(event) => serde_json::to_vec(event),
             Self::Transcript(event) => serde_json::to_vec(event),
         }
@@ -203,6 +208,9 @@ impl Event {
 /// The event of a fact, if it has one.
 fn event(subject: &Subject, at: DateTime<Utc>, fact: Fact) -> Option<Event> {
     let fact = match fact {
+        Fact::Connected(connected) => {
+            return Some(Event::Call(Box::new(taken(subject, at, connected))));
+        }
         Fact::Started(start) => MediaFact::Started(start),
         Fact::Turn(turn) => MediaFact::Turn(turn_of(&turn)?),
         Fact::ProviderChanged(change) => MediaFact::ProviderChanged(change),
@@ -234,6 +242,42 @@ fn event(subject: &Subject, at: DateTime<Utc>, fact: Fact) -> Option<Event> {
         at,
         &media,
     ))))
+}
+
+/// `call.bridged`. Which AI agent it is stands in `media.events`: the agent of a call is the person it came to.
+fn taken(subject: &Subject, at: DateTime<Utc>, connected: Connected) -> CallEvent {
+    let Connected {
+        carrier_call_id,
+        stream_id,
+        dialled,
+    } = connected;
+    let call = CallRef {
+        call_id: subject.call,
+        direction: if dialled.is_some() {
+            Direction::Outbound
+        } else {
+            Direction::Inbound
+        },
+        carrier: subject.carrier,
+        carrier_call_id,
+        campaign_id: dialled.map(|dialled| dialled.campaign),
+        shard: dialled.map(|dialled| dialled.shard),
+        attempt_id: dialled.map(|dialled| dialled.attempt),
+        contact_id: None,
+        queue_id: None,
+        agent_id: None,
+        phone_token: None,
+    };
+    let evidence = Evidence {
+        carrier_event: "stream".to_owned(),
+        dedupe_key: stream_id,
+        sequence: None,
+        received_at: at,
+    };
+    let bridge = Bridge {
+        agent_kind: AgentKind::Ai,
+    };
+    CallFact::Bridged(bridge).into_event(subject.tenant, SOURCE, at, call, evidence)
 }
 
 /// The event of a recording. No provider speaks any more.
@@ -310,7 +354,11 @@ fn transcript_of(subject: &Subject, said: Utterance) -> TranscriptData {
 #[cfg(test)]
 mod tests {
     use voice_providers::{Provider, Speaker};
-    use voice_schemas::{AgentId, EventType, TenantId, events::call::Carrier, events::media::Recording};
+    use voice_schemas::{
+        AgentId, AttemptId, CallId, CampaignId, EventType, TenantId, events::call::Carrier,
+        events::media::Recording,
+    };
+    use voice_telephony::media::Dialled;
     use voice_turns::timeline;
 
     use super::*;
@@ -373,6 +421,39 @@ mod tests {
             queue.emit(&subject(), DateTime::UNIX_EPOCH, Fact::Disclosed);
         }
         assert_eq!(metrics.counter(&DROPPED).get(Kind("disclosed")), 2);
+    }
+
+    #[test]
+    fn a_call_an_ai_agent_took_is_told_where_its_other_events_are_and_once_per_stream() {
+        let subject = subject();
+        let dialled = Dialled {
+            campaign: CampaignId::random(),
+            shard: 3,
+            attempt: AttemptId::random(),
+        };
+        let of = |stream: &str, dialled| {
+            let connected = Connected {
+                carrier_call_id: "v3:1".to_owned(),
+                stream_id: stream.to_owned(),
+                dialled,
+            };
+            event(&subject, DateTime::UNIX_EPOCH, Fact::Connected(connected)).unwrap()
+        };
+        let told = of("S1", Some(dialled));
+        assert_eq!(told.topic().name, "calls.events");
+        assert_eq!(told.key(), format!("{}#3", dialled.campaign.0));
+        assert_eq!(told, of("S1", Some(dialled)));
+        let Event::Call(event) = &told else {
+            panic!("not on calls.events: {told:?}");
+        };
+        assert_eq!(event.kind, EventType::CallBridged);
+        assert_eq!(event.data.bridge.as_ref().unwrap().agent_kind, AgentKind::Ai);
+        assert_eq!(event.data.call.attempt_id, Some(dialled.attempt));
+        let Event::Call(again) = of("S2", Some(dialled)) else {
+            panic!("not on calls.events");
+        };
+        assert_ne!(again.id, event.id);
+        assert_eq!(of("S1", None).key(), subject.call.0.to_string());
     }
 
     #[test]
@@ -465,7 +546,7 @@ mod tests {
         };
         let id = |at| match recording_ready(ready(at)) {
             Event::Media(event) => event.id,
-            Event::Transcript(_) => panic!("a recording is no transcript"),
+            other => panic!("not on media.events: {other:?}"),
         };
         let later = DateTime::from_timestamp(60, 0).unwrap();
         assert_eq!(id(DateTime::UNIX_EPOCH), id(later));

@@ -99,7 +99,7 @@ impl World {
             tenant: self.tenant,
             call: CallId::random(),
             agent,
-            attempt: None,
+            dialled: None,
             duties: Duties::STRICTEST,
         };
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();

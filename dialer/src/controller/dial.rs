@@ -171,7 +171,7 @@ fn originate(deps: &Deps, key: ShardKey, campaign: &Campaign, way: &Line, dial: 
             (Mode::Agentless, carrier) => {
                 let duties = deps.gate.duties(dial.to.expose(), deps.clock.now());
                 let opens_within = campaign.ring + LONGEST_QUEUE;
-                stream(deps, campaign, &dial.line, carrier, duties, opens_within)
+                stream(deps, key, campaign, &dial.line, (carrier, duties), opens_within)
                     .into_iter()
                     .collect()
             }

@@ -109,11 +109,12 @@ impl Worker {
                 }
             }
             News::Bridged => {
-                if let (Some((_, place)), Some((_, AgentKind::Human))) = (held.transfer, held.line.bridged) {
+                let to_person = matches!(held.line.bridged, Some((_, AgentKind::Human)));
+                if let (Some((_, place)), true) = (held.transfer, to_person) {
                     held.handled = Some(Handled::Person(place.agent, place.token));
                     held.line.agent = Some(place.agent);
                 }
-                if let Some(Handled::Person(agent, token)) = held.handled {
+                if let (Some(Handled::Person(agent, token)), true) = (held.handled, to_person) {
                     let call = held.line.call;
                     self.agent_inputs
                         .push((key.0, agent, Input::Connect { token, call }));

@@ -7,7 +7,7 @@ use voice_schemas::{
 };
 use voice_telephony::{
     CallContext, Conference, ConnectStream, Gather, HookUrls, Instruction, Prompt, SealedContext,
-    media::{Duties, StreamPurpose},
+    media::{Dialled, Duties, StreamPurpose},
 };
 
 use super::{
@@ -80,16 +80,10 @@ pub(super) fn command(deps: &Deps, key: ShardKey, campaign: &Campaign, held: &He
         Say::Person => vec![person(deps, key, line, &way.hooks)],
         Say::Ai => {
             let opens_within = STREAM_OPENS_WITHIN;
-            stream(
-                deps,
-                campaign,
-                line,
-                way.client.carrier(),
-                held.duties,
-                opens_within,
-            )
-            .into_iter()
-            .collect()
+            let way = (way.client.carrier(), held.duties);
+            stream(deps, key, campaign, line, way, opens_within)
+                .into_iter()
+                .collect()
         }
         Say::Voicemail => message(&campaign.voicemail_url),
         Say::SafeHarbour => message(&campaign.safe_harbour_url),
@@ -136,17 +130,21 @@ fn message(url: &str, key: char, hooks: &HookUrls, context: &SealedContext) -> V
 /// The way to the campaign's AI agent, for one stream that is opened in time.
 pub(super) fn stream(
     deps: &Deps,
+    (tenant, owner, shard): ShardKey,
     campaign: &Campaign,
     line: &Attempt,
-    carrier: Carrier,
-    duties: Duties,
+    (carrier, duties): (Carrier, Duties),
     opens_within: TimeDelta,
 ) -> Option<Instruction> {
     let purpose = StreamPurpose {
-        tenant: campaign.tenant,
+        tenant,
         call: line.call,
         agent: campaign.ai_agent?,
-        attempt: Some(line.attempt),
+        dialled: Some(Dialled {
+            campaign: owner,
+            shard,
+            attempt: line.attempt,
+        }),
         duties,
     };
     Some(Instruction::ConnectStream(ConnectStream {

@@ -42,9 +42,11 @@ pub struct Truth {
     pub wrong_verdicts: u64,
     /// Times a customer was put into a room another customer was in.
     pub crowded: u64,
-    /// Streams that are over, and those of them the platform did not let in.
+    /// Streams that are over.
     pub streams: u64,
-    /// See `streams`.
+    /// Of these not let in because nobody had room for them (503).
+    pub streams_full: u64,
+    /// Of these not let in for another reason.
     pub streams_refused: u64,
     /// Frames of callees' voices they brought.
     pub frames_sent: u64,
@@ -85,9 +87,19 @@ impl Truth {
         self.outcomes.values().sum()
     }
 
+    /// Streams that were let in.
+    #[must_use]
+    pub const fn carried(&self) -> u64 {
+        self.streams - self.streams_full - self.streams_refused
+    }
+
     pub(crate) fn stream(&mut self, stream: &StreamTruth) {
         self.streams += 1;
-        self.streams_refused += u64::from(stream.refused.is_some());
+        match stream.refused {
+            Some(503) => self.streams_full += 1,
+            Some(_) => self.streams_refused += 1,
+            None => {}
+        }
         self.frames_sent += stream.frames_sent;
         self.agents_heard_ms += stream.heard_ms;
         self.marks_echoed += stream.marks;

@@ -21,7 +21,7 @@ use voice_schemas::events::call::Carrier;
 
 pub use duties::{Duties, RecordingDuty};
 pub use reorder::{Lost, Reorder};
-pub use token::{SingleUse, StreamGrant, StreamKey, StreamPurpose, StreamTokens, TokenError};
+pub use token::{Dialled, SingleUse, StreamGrant, StreamKey, StreamPurpose, StreamTokens, TokenError};
 pub use urls::StreamUrls;
 pub(crate) use wire::Number;
 

@@ -1,11 +1,11 @@
 //! Who may open a media stream: whoever was given a token for this call, once, and soon.
 //!
 //! The token stands in the path of the stream's URL, because Twilio drops a query; it also says who is to talk, which
-//! is nobody's business but ours and nothing a carrier could change. Layout: version, then tenant, call, agent and
-//! attempt as 16 bytes each, a byte of duties, the second it expires in, a 12-byte nonce, then the first half of HMAC-SHA256 over a
-//! label and all before it. It is checked before the upgrade; then its nonce is remembered until it expires, so
-//! that it opens one stream and no second. Each worker remembers its own: a token replayed at another worker
-//! within its minute is refused there by the call being live already, if anywhere.
+//! is nobody's business but ours and nothing a carrier could change. Layout: version, then tenant, call, agent,
+//! campaign and attempt as 16 bytes each, the shard as 2, a byte of duties, the second it expires in, a 12-byte nonce,
+//! then the first half of HMAC-SHA256 over a label and all before it. It is checked before the upgrade; then its nonce
+//! is remembered until it expires, so that it opens one stream and no second. Each worker remembers its own: a token
+//! replayed at another worker within its minute is refused there by the call being live already, if anywhere.
 
 use std::{
     cmp::Reverse,
@@ -19,14 +19,14 @@ use hmac::{Hmac, Mac as _};
 use secrecy::{ExposeSecret as _, SecretBox};
 use sha2::Sha256;
 use uuid::Uuid;
-use voice_schemas::{AgentId, AttemptId, CallId, TenantId};
+use voice_schemas::{AgentId, AttemptId, CallId, CampaignId, TenantId};
 
 use super::Duties;
 use crate::mac::keyed;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const TAG: usize = 16;
-const BODY: usize = 1 + 4 * 16 + 1 + 8 + 12;
+const BODY: usize = 1 + 5 * 16 + 2 + 1 + 8 + 12;
 /// Keeps these tags apart from any others made with the same key.
 const LABEL: &[u8] = b"media stream token 1";
 
@@ -49,6 +49,17 @@ impl StreamKey {
     }
 }
 
+/// What a call of a campaign belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialled {
+    /// The campaign that placed it.
+    pub campaign: CampaignId,
+    /// The shard of the campaign whose controller owns it.
+    pub shard: u16,
+    /// The try it carries out.
+    pub attempt: AttemptId,
+}
+
 /// What a stream is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamPurpose {
@@ -58,8 +69,8 @@ pub struct StreamPurpose {
     pub call: CallId,
     /// The AI agent that is to talk.
     pub agent: AgentId,
-    /// The try the call belongs to; none where the call came to us.
-    pub attempt: Option<AttemptId>,
+    /// What the call belongs to; none where it came to us.
+    pub dialled: Option<Dialled>,
     /// What the law asks of the call.
     pub duties: Duties,
 }
@@ -73,8 +84,8 @@ pub struct StreamGrant {
     pub call: CallId,
     /// The AI agent that is to talk.
     pub agent: AgentId,
-    /// The try the call belongs to; none where the call came to us.
-    pub attempt: Option<AttemptId>,
+    /// What the call belongs to; none where it came to us.
+    pub dialled: Option<Dialled>,
     /// What the law asks of the call.
     pub duties: Duties,
     /// Until when the stream may be opened, in Unix seconds.
@@ -88,7 +99,7 @@ impl fmt::Debug for StreamGrant {
             .field("tenant", &self.tenant)
             .field("call", &self.call)
             .field("agent", &self.agent)
-            .field("attempt", &self.attempt)
+            .field("dialled", &self.dialled)
             .field("duties", &self.duties)
             .field("expires", &self.expires)
             .finish_non_exhaustive()
@@ -150,15 +161,18 @@ impl StreamTokens {
             tenant,
             call,
             agent,
-            attempt,
+            dialled,
             duties,
         } = purpose;
         let mut bytes = Vec::with_capacity(BODY + TAG);
         bytes.push(VERSION);
-        let attempt = attempt.map_or(Uuid::nil(), |attempt| attempt.0);
-        for id in [tenant.0, call.0, agent.0, attempt] {
+        let (campaign, attempt, shard) = dialled.map_or_else(Default::default, |dialled| {
+            (dialled.campaign.0, dialled.attempt.0, dialled.shard)
+        });
+        for id in [tenant.0, call.0, agent.0, campaign, attempt] {
             bytes.extend_from_slice(id.as_bytes());
         }
+        bytes.extend_from_slice(&shard.to_be_bytes());
         bytes.push(duties.byte());
         bytes.extend_from_slice(&seconds(expires).to_be_bytes());
         bytes.extend_from_slice(&nonce);
@@ -196,7 +210,9 @@ fn decode(body: &[u8]) -> Option<StreamGrant> {
     let (tenant, rest) = rest.split_first_chunk::<16>()?;
     let (call, rest) = rest.split_first_chunk::<16>()?;
     let (agent, rest) = rest.split_first_chunk::<16>()?;
+    let (campaign, rest) = rest.split_first_chunk::<16>()?;
     let (attempt, rest) = rest.split_first_chunk::<16>()?;
+    let (shard, rest) = rest.split_first_chunk::<2>()?;
     let (duties, rest) = rest.split_first()?;
     let (expires, rest) = rest.split_first_chunk::<8>()?;
     let (nonce, rest) = rest.split_first_chunk::<12>()?;
@@ -204,9 +220,13 @@ fn decode(body: &[u8]) -> Option<StreamGrant> {
         tenant: TenantId(Uuid::from_bytes(*tenant)),
         call: CallId(Uuid::from_bytes(*call)),
         agent: AgentId(Uuid::from_bytes(*agent)),
-        attempt: Some(Uuid::from_bytes(*attempt))
+        dialled: Some(Uuid::from_bytes(*attempt))
             .filter(|attempt| !attempt.is_nil())
-            .map(AttemptId),
+            .map(|attempt| Dialled {
+                campaign: CampaignId(Uuid::from_bytes(*campaign)),
+                shard: u16::from_be_bytes(*shard),
+                attempt: AttemptId(attempt),
+            }),
         duties: Duties::of(*duties),
         expires: u64::from_be_bytes(*expires),
         nonce: *nonce,
@@ -291,7 +311,7 @@ mod tests {
             tenant: TenantId(Uuid::from_u128(7)),
             call: CallId(Uuid::from_u128(8)),
             agent: AgentId(Uuid::from_u128(9)),
-            attempt: None,
+            dialled: None,
             duties: Duties::STRICTEST,
         }
     }
@@ -304,7 +324,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_token_says_what_it_was_issued_for_and_needs_no_escaping_in_a_path(
-            ids in any::<[u128; 3]>(), attempt in proptest::option::of(1..u128::MAX), nonce in any::<[u8; 12]>(),
+            ids in any::<[u128; 3]>(), dialled in proptest::option::of((any::<u128>(), any::<u16>(), 1..u128::MAX)), nonce in any::<[u8; 12]>(),
             life in 0..300_i64, duties in 0..6_usize,
         ) {
             let [tenant, call, agent] = ids.map(Uuid::from_u128);
@@ -312,7 +332,11 @@ mod tests {
                 tenant: TenantId(tenant),
                 call: CallId(call),
                 agent: AgentId(agent),
-                attempt: attempt.map(Uuid::from_u128).map(AttemptId),
+                dialled: dialled.map(|(campaign, shard, attempt)| Dialled {
+                    campaign: CampaignId(Uuid::from_u128(campaign)),
+                    shard,
+                    attempt: AttemptId(Uuid::from_u128(attempt)),
+                }),
                 duties: Duties {
                     disclose_ai: duties % 2 == 1,
                     recording: RecordingDuty::ALL[duties / 2],
@@ -321,8 +345,8 @@ mod tests {
             let token = tokens(1).issue(&purpose, at(life), nonce);
             prop_assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
             let grant = tokens(1).open(&token, at(0)).unwrap();
-            let StreamGrant { tenant, call, agent, attempt, duties, .. } = grant;
-            prop_assert_eq!(StreamPurpose { tenant, call, agent, attempt, duties }, purpose);
+            let StreamGrant { tenant, call, agent, dialled, duties, .. } = grant;
+            prop_assert_eq!(StreamPurpose { tenant, call, agent, dialled, duties }, purpose);
             prop_assert_eq!(grant.nonce, nonce);
             prop_assert_eq!(tokens(1).open(&token, at(life + 1)), Err(TokenError::Expired));
         }

@@ -42,7 +42,7 @@ impl StreamUrls {
 
 #[cfg(test)]
 mod tests {
-    use voice_schemas::{AgentId, AttemptId, CallId, TenantId};
+    use voice_schemas::{AgentId, CallId, TenantId};
 
     use super::*;
     use crate::media::{Duties, StreamKey, TokenError};
@@ -58,7 +58,7 @@ mod tests {
             tenant: TenantId::random(),
             call: CallId::random(),
             agent: AgentId::random(),
-            attempt: Some(AttemptId::random()),
+            dialled: None,
             duties: Duties::STRICTEST,
         };
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();

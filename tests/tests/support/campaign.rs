@@ -4,15 +4,18 @@ use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
+use voice_compliance::Rules;
 use voice_dialer::{
     campaigns::{Declarations, Mode},
     law::Law,
     setup::{self, NewCampaign, NewNumber},
     start,
 };
+use voice_lifecycle::{Clock as _, SystemClock};
 use voice_postgres::{Database, Role};
 use voice_providers::Provider;
 use voice_schemas::{AgentId, CampaignId, ProviderAccountId, TenantId};
+use voice_simulator::places::{self, Place};
 use voice_telephony::PhoneNumber;
 use voice_workers::{
     agents::{self, Agent},
@@ -23,9 +26,9 @@ use super::Scene;
 
 const LIST: &str = "everybody";
 
-/// The number of the person at this place of the list: Manhattan, where service calls know no hours.
-fn number_of(person: usize) -> String {
-    format!("+1212{:07}", 2_220_000 + person)
+/// Where everybody lives: somewhere that may be called at the hour the test runs.
+fn place() -> Place {
+    places::open_now(&Rules::embedded().unwrap(), SystemClock.now()).unwrap()
 }
 
 impl Scene {
@@ -36,13 +39,15 @@ impl Scene {
     }
 
     /// Brings people in as an operator does: who agreed to be spoken to by a machine.
-    pub(crate) async fn import_people(&self, tenant: TenantId, count: usize) {
-        let mut file = String::from("phone,country,state,consent_type,consent_status,consent_captured_at\n");
+    pub(crate) async fn import_people(&self, tenant: TenantId, count: u32) {
+        let place = place();
+        let mut file = String::from("phone,country,consent_type,consent_status,consent_captured_at\n");
         for person in 0..count {
             writeln!(
                 file,
-                "{},US,NY,marketing ai_processing,granted,2026-01-01T00:00:00Z",
-                number_of(person)
+                "{},{},marketing ai_processing,granted,2026-01-01T00:00:00Z",
+                place.number(person),
+                place.region
             )
             .unwrap();
         }
@@ -80,14 +85,15 @@ impl Scene {
         };
         agents::records::upsert(&mut tx, &agent).await.unwrap();
         setup::caller_pool(&mut tx, pool, "ours").await.unwrap();
-        for (place, account) in accounts.iter().enumerate() {
+        let place = place();
+        for (index, account) in (0..).zip(accounts) {
             setup::line(&mut tx, *account, 500.0, 500.0).await.unwrap();
             let number = NewNumber {
                 id: Uuid::now_v7(),
                 pool,
                 account: *account,
-                number: PhoneNumber::parse(&format!("+1212333000{place}")).unwrap(),
-                country: "US".to_owned(),
+                number: PhoneNumber::parse(&place.caller(index)).unwrap(),
+                country: place.region.to_owned(),
                 presence: true,
                 daily_cap: 1_000_000,
                 verified_at: Some(DateTime::UNIX_EPOCH),

@@ -78,7 +78,7 @@ use crate::{
     breakers::Breakers,
     error::Ending,
     events::{StreamEnded, TurnOver},
-    facts::{Fact, Sink, Stopped, Subject},
+    facts::{Connected, Fact, Sink, Stopped, Subject},
     hands::{Hands, Line},
     plan::{LastResort, Opening, Plan, Plans, Recording},
     record::{Tape, spool::Spool},
@@ -126,11 +126,17 @@ pub(crate) async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
                     tenant: grant.tenant,
                     call: grant.call,
                     agent: grant.agent,
-                    attempt: grant.attempt,
+                    attempt: grant.dialled.map(|dialled| dialled.attempt),
                     carrier,
                     carrier_call_id: start.carrier_call_id.clone(),
                 };
-                Call::new(leg, line, plan, sessions, law, shared).run(stop).await;
+                let call = Call::new(leg, line, plan, sessions, law, shared);
+                call.tell(Fact::Connected(Connected {
+                    carrier_call_id: start.carrier_call_id.clone(),
+                    stream_id: start.stream_id.clone(),
+                    dialled: grant.dialled,
+                }));
+                call.run(stop).await;
                 return;
             }
             Err(ending) => ending,

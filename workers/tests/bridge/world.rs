@@ -406,7 +406,7 @@ impl World {
             tenant: self.tenant,
             call: self.call,
             agent: self.agent,
-            attempt: None,
+            dialled: None,
             duties: Duties::STRICTEST,
         };
         self.tokens.issue(&purpose, expires, [nonce; 12])

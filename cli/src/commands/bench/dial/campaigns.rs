@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
+use voice_compliance::Rules;
 use voice_contacts::{
     import::{self, Import, Request},
     lists,
@@ -19,10 +20,11 @@ use voice_dialer::{
     setup::{self, NewCampaign, NewNumber},
     start,
 };
-use voice_lifecycle::SystemClock;
+use voice_lifecycle::{Clock as _, SystemClock};
 use voice_postgres::{Database, Role, tenants};
 use voice_providers::Provider;
 use voice_schemas::{AgentId, CampaignId};
+use voice_simulator::places::{PLACES, Place};
 use voice_telephony::{PhoneNumber, PhoneTokenKey};
 use voice_workers::agents::{self, Agent};
 
@@ -50,18 +52,19 @@ pub async fn make(
         .context("the company has no key for phone tokens")?;
     tx.rollback().await?;
     let bytes: [u8; 32] = key.expose().try_into().context("a key of another length")?;
+    let place = open_place()?;
     let mut tx = api.tenant(company.tenant).await?;
     let pool = Uuid::now_v7();
     setup::caller_pool(&mut tx, pool, "bench").await?;
-    for (place, account) in (0..).zip(&company.account_ids) {
+    for (block, account) in (0..).zip(&company.account_ids) {
         setup::line(&mut tx, *account, SPEED, SPEED).await?;
         for index in 0..CALLERS {
             let number = NewNumber {
                 id: Uuid::now_v7(),
                 pool,
                 account: *account,
-                number: parsed(&format!("+1212333{:04}", place * CALLERS + index))?,
-                country: "US".to_owned(),
+                number: parsed(&place.caller(block * CALLERS + index))?,
+                country: place.region.to_owned(),
                 presence: true,
                 daily_cap: 100_000_000,
                 verified_at: Some(DateTime::UNIX_EPOCH),
@@ -79,7 +82,7 @@ pub async fn make(
     let mut made = Vec::new();
     for campaign in 0..campaigns {
         let people = (args.contacts * campaign / campaigns)..(args.contacts * (campaign + 1) / campaigns);
-        write(&file, people.clone())?;
+        write(&file, &place, people.clone())?;
         let list = format!("bench {campaign}");
         let request = Request::new(&file, list.as_str());
         let key = PhoneTokenKey::new(bytes);
@@ -98,23 +101,30 @@ fn parsed(number: &str) -> anyhow::Result<PhoneNumber> {
     PhoneNumber::parse(number).context("a number of the bench is none")
 }
 
-/// People of Manhattan and all round it, who agreed to be surveyed by a machine: no hour is closed to that.
-fn write(file: &Path, people: std::ops::Range<u64>) -> anyhow::Result<()> {
+/// Where a crowd may be called now.
+fn open_place() -> anyhow::Result<Place> {
+    let (rules, now) = (Rules::embedded()?, SystemClock.now());
+    PLACES
+        .into_iter()
+        .find(|place| place.crowd(0).is_some() && place.is_open(&rules, now))
+        .context("no crowd may be called anywhere at this hour (07:00 to 08:00 UTC): try again later")
+}
+
+/// People who agreed to be surveyed by a machine.
+fn write(file: &Path, place: &Place, people: std::ops::Range<u64>) -> anyhow::Result<()> {
     let mut out = BufWriter::new(File::create(file)?);
     writeln!(
         out,
-        "phone,country,state,consent_type,consent_status,consent_captured_at"
+        "phone,country,consent_type,consent_status,consent_captured_at"
     )?;
     for person in people {
-        // Exchanges like 411 are nobody's.
-        let exchange = (400..)
-            .filter(|exchange| exchange % 100 != 11 && *exchange != 555)
-            .nth(usize::try_from(person / 10_000)?)
-            .unwrap_or(999);
+        let number = place
+            .crowd(u32::try_from(person)?)
+            .context("there are not so many numbers")?;
         writeln!(
             out,
-            "+1212{exchange}{:04},US,NY,ai_processing,granted,2026-01-01T00:00:00Z",
-            person % 10_000
+            "{number},{},ai_processing,granted,2026-01-01T00:00:00Z",
+            place.region
         )?;
     }
     Ok(out.flush()?)

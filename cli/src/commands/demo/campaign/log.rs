@@ -22,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Deserialize)]
 struct Head {
     id: EventId,
+    source: String,
     #[serde(rename = "type")]
     kind: EventType,
     subject: Uuid,
@@ -58,7 +59,10 @@ impl Logged {
         };
         if head.kind == EventType::AttemptFinished {
             self.ends.entry(head.subject).or_default().insert(head.id);
-        } else if head.kind.as_str().starts_with("call.") && head.kind != EventType::CallTransferred {
+        } else if head.kind.as_str().starts_with("call.")
+            && head.kind != EventType::CallTransferred
+            && head.source != voice_workers::outbox::SOURCE
+        {
             self.calls.insert(head.id);
         }
     }

@@ -4,7 +4,6 @@
 mod log;
 mod outcome;
 mod people;
-mod places;
 mod spoken;
 mod staff;
 pub mod talks;
@@ -29,13 +28,14 @@ use voice_schemas::{CampaignId, events::campaign::CampaignStatus};
 use voice_simulator::{
     Faults,
     live::{Detector, Fate, Limits, Live, LiveOptions, Population, Streams},
+    places::{self, Place},
     plan::LogNormal,
 };
 use voice_telephony::{ContextKeys, PhoneNumber};
 use voice_workers::agents;
 
 pub use self::outcome::Outcome;
-use self::{people::Written, places::Place, staff::Staff};
+use self::{people::Written, staff::Staff};
 use super::company::Company;
 use crate::{
     args::{ContactsAction, DemoArgs, ImportArgs, SuppressArgs},

@@ -31,7 +31,9 @@ struct Tables {
     several_ends: u64,
     calls: u64,
     answered: u64,
-    bridged: u64,
+    to_people: u64,
+    to_ai: u64,
+    abandoned: u64,
 }
 
 /// What came of the campaign.
@@ -193,8 +195,18 @@ impl Outcome {
             ("answered, in ClickHouse", self.tables.answered, truth.answered),
             (
                 "connected with a person, in ClickHouse",
-                self.tables.bridged,
+                self.tables.to_people,
                 truth.to_people,
+            ),
+            (
+                "taken by an AI agent, in ClickHouse",
+                self.tables.to_ai,
+                truth.carried(),
+            ),
+            (
+                "abandoned, in ClickHouse",
+                self.tables.abandoned,
+                count(self.figures.abandoned),
             ),
             ("two customers with one agent", truth.crowded, 0),
             (

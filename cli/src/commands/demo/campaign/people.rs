@@ -5,8 +5,7 @@ use std::{io::Write as _, path::Path};
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-
-use super::places::Place;
+use voice_simulator::places::Place;
 
 const GIVEN: [&str; 24] = [
     "Olivia",
@@ -184,8 +183,9 @@ fn spaced(number: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use voice_simulator::places::PLACES;
+
     use super::*;
-    use crate::commands::demo::campaign::places::PLACES;
 
     #[test]
     fn the_rows_add_up_and_the_same_seed_writes_the_same_file() {

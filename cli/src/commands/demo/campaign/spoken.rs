@@ -67,7 +67,7 @@ impl Spoken {
 
     /// What is, beside what it should be.
     pub fn checks(&self, truth: &Truth) -> [(&'static str, u64, u64); 4] {
-        let carried = truth.streams - truth.streams_refused;
+        let carried = truth.carried();
         [
             ("streams media workers refused", truth.streams_refused, 0),
             ("talks begun, in ClickHouse", self.figures.started, carried),
@@ -106,7 +106,11 @@ impl Spoken {
         };
         let mut rows = table(&["talks with the AI agent", "", ""]);
         for (what, figure, more) in [
-            ("talks, over media workers", started.to_string(), String::new()),
+            (
+                "talks, over media workers",
+                started.to_string(),
+                format!("{} more found no worker with room", truth.streams_full),
+            ),
             (
                 "who heard that it is a machine",
                 disclosed.to_string(),

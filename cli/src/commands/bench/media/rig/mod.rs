@@ -170,7 +170,7 @@ fn token() -> String {
         tenant: TenantId::random(),
         call: CallId::random(),
         agent: AgentId::random(),
-        attempt: None,
+        dialled: None,
         duties: Duties::STRICTEST,
     };
     let expires = SystemClock.now() + TimeDelta::seconds(60);

@@ -1,10 +1,12 @@
-//! Where the people of a demo live: somewhere it is lawful to call them now, whatever the hour.
+//! Where simulated people live: somewhere it is lawful to call them now, whatever the hour.
 //!
-//! The numbers are ones no subscriber has: `555` in North America, and the ranges Ofcom keeps for drama in Britain.
+//! Their numbers are ones no subscriber has: `555` in North America, and the ranges Ofcom keeps for drama in Britain.
+//! Those are too few for a crowd of a bench, whose carriers are on loopback: [`Place::crowd`].
 
 use chrono::{DateTime, TimeDelta, Utc};
 use voice_compliance::{
-    CallerId, Capacity, Company, Evidence, Facts, Mode, Purpose, Request, Rules, Verdict,
+    CallerId, Capacity, Company, Consent, ConsentClass, Evidence, Facts, Mode, Purpose, Request, Rules,
+    Verdict,
 };
 
 /// A place people are called in.
@@ -21,6 +23,8 @@ pub struct Place {
     /// The first of the numbers after a prefix, and how many digits they have.
     first: u32,
     digits: usize,
+    /// What the numbers of a crowd begin with: seven digits follow. None where no seven digits are sure to be a number.
+    area: Option<&'static str>,
 }
 
 /// In the order they are looked at. Some place among them is open at any hour of any day; a test asks the rules.
@@ -35,6 +39,7 @@ pub const PLACES: [Place; 4] = [
         ],
         first: 200,
         digits: 4,
+        area: Some("+1614"),
     },
     Place {
         code: "gb",
@@ -56,6 +61,7 @@ pub const PLACES: [Place; 4] = [
         ],
         first: 100,
         digits: 3,
+        area: Some("+44207"),
     },
     Place {
         code: "us-hi",
@@ -64,6 +70,7 @@ pub const PLACES: [Place; 4] = [
         prefixes: &["+1808555"],
         first: 1_300,
         digits: 4,
+        area: Some("+1808"),
     },
     Place {
         code: "gu",
@@ -72,6 +79,7 @@ pub const PLACES: [Place; 4] = [
         prefixes: &["+1671555"],
         first: 1_300,
         digits: 4,
+        area: None,
     },
 ];
 
@@ -85,6 +93,15 @@ impl Place {
         let prefix = self.prefixes[usize::try_from(index % prefixes).unwrap_or(0)];
         let line = self.first + index / prefixes;
         format!("{prefix}{line:0width$}", width = self.digits)
+    }
+
+    /// The number of the `index`-th person of a crowd of up to five million, where there is room for one.
+    pub fn crowd(&self, index: u32) -> Option<String> {
+        // Exchanges like 411 are nobody's, and 555 is for [`Self::number`].
+        let exchange = (400..1_000)
+            .filter(|exchange| exchange % 100 != 11 && *exchange != 555)
+            .nth(usize::try_from(index / 10_000).ok()?)?;
+        Some(format!("{}{exchange}{:04}", self.area?, index % 10_000))
     }
 
     /// The `index`-th number to show, of the same place and of nobody on the list.
@@ -113,18 +130,35 @@ pub fn named(code: &str) -> Option<Place> {
     PLACES.into_iter().find(|place| place.code == code)
 }
 
+/// Whether people may call the number, and an AI agent somebody there who agreed to it.
 fn is_lawful(rules: &Rules, number: &str, now: DateTime<Utc>) -> bool {
+    let company = Company(uuid::Uuid::nil());
+    let agreed = Consent {
+        class: ConsentClass::Express,
+        marketing: false,
+        automated: true,
+        proof: true,
+        company,
+        subject: None,
+        given_at: DateTime::UNIX_EPOCH,
+        expires_at: None,
+        withdrawn_at: None,
+    };
+    let facts = Facts {
+        consents: vec![agreed],
+        ..Facts::default()
+    };
     let place = rules.place(&Evidence {
         number,
         address: None,
         zone: None,
     });
-    let request = Request {
+    let request = |mode, capacity| Request {
         place: &place,
         tightening: &[],
         purpose: Purpose::Informational,
-        mode: Mode::Predictive,
-        company: Company(uuid::Uuid::nil()),
+        mode,
+        company,
         subject: None,
         debt: None,
         caller_id: CallerId {
@@ -134,11 +168,18 @@ fn is_lawful(rules: &Rules, number: &str, now: DateTime<Utc>) -> bool {
             presence: true,
             kind: rules.line(number),
         },
-        capacity: Capacity::Agents,
+        capacity,
         live_agent_guaranteed: false,
         registered: voice_compliance::Jurisdictions::NONE,
     };
-    matches!(rules.judge(&request, &Facts::default(), now), Verdict::Allowed(_))
+    [(Mode::Predictive, Capacity::Agents), (Mode::Ai, Capacity::Ai)]
+        .into_iter()
+        .all(|(mode, capacity)| {
+            matches!(
+                rules.judge(&request(mode, capacity), &facts, now),
+                Verdict::Allowed(_)
+            )
+        })
 }
 
 #[cfg(test)]
@@ -191,6 +232,28 @@ mod tests {
                     .all(|number| voice_telephony::PhoneNumber::parse(number).is_some())
             );
             assert_eq!(numbers.iter().map(String::len).collect::<BTreeSet<_>>().len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_crowd_of_a_million_has_numbers_of_its_own_that_may_be_called_when_the_place_is_open() {
+        let rules = Rules::embedded().unwrap();
+        let noon: DateTime<Utc> = "2026-01-14T00:00:00Z".parse().unwrap();
+        for place in PLACES.iter().filter(|place| place.area.is_some()) {
+            let crowd: BTreeSet<String> = (0..1_000_000)
+                .step_by(999)
+                .filter_map(|index| place.crowd(index))
+                .collect();
+            assert_eq!(crowd.len(), 1_002, "{}", place.code);
+            for hour in 0..24 {
+                let now = noon + TimeDelta::hours(hour);
+                let open = place.is_open(&rules, now);
+                assert!(
+                    !open || crowd.iter().all(|number| is_lawful(&rules, number, now)),
+                    "{} at {now}",
+                    place.code
+                );
+            }
         }
     }
 }
