@@ -100,7 +100,7 @@ pub async fn run(mut settings: Settings, args: DemoArgs) -> anyhow::Result<ExitC
     let played = play(&simulator, &started, target(&started, &settings)?, args.calls).await?;
     let outcome = settle(&settings, &clickhouse, &company, played, before).await?;
     let wheel = progress::wheel("making the report");
-    let files = report::make(&settings, &started, &company, &args.out).await?;
+    let files = report::make(&settings, &started, &company, company.day, &args.out).await?;
     wheel.finish_and_clear();
     outcome.print(&files);
 
@@ -116,6 +116,10 @@ pub async fn run(mut settings: Settings, args: DemoArgs) -> anyhow::Result<ExitC
     let dialled = campaign::run(&stage).await?;
     if let Some(dialled) = &dialled {
         dialled.print(&stage).await?;
+        let day = company.today.with_timezone(&company.zone).date_naive();
+        for file in report::make(&settings, &started, &company, day, &args.out).await? {
+            println!("the campaign's day: {}", file.display());
+        }
     }
 
     stop.cancel();

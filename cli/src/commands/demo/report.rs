@@ -1,4 +1,4 @@
-//! The daily report of the demo's shift, ordered like any other and fetched from the object store.
+//! The daily report of one of the demo's days, ordered like any other and fetched from the object store.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use chrono::NaiveDate;
 use voice_postgres::{Database, Role};
 use voice_reports::Format;
 use voice_scheduler::jobs::rows::{NewReport, Parameters, request};
@@ -21,6 +22,7 @@ pub async fn make(
     settings: &Settings,
     started: &Started,
     company: &Company,
+    day: NaiveDate,
     out: &Path,
 ) -> anyhow::Result<Vec<PathBuf>> {
     let database = Database::connect(&settings.postgres, Role::Worker).await?;
@@ -31,9 +33,7 @@ pub async fn make(
         formats: Format::ALL.to_vec(),
         locale: None,
         zone: company.zone,
-        parameters: Parameters {
-            day: Some(company.day),
-        },
+        parameters: Parameters { day: Some(day) },
     };
     let mut tx = database.tenant(company.tenant).await?;
     request(&mut tx, &report, started.clock.now(), &settings.scheduler.jobs).await?;
