@@ -130,13 +130,13 @@ pub(crate) async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
                     carrier,
                     carrier_call_id: start.carrier_call_id.clone(),
                 };
-                let call = Call::new(leg, line, plan, sessions, law, shared);
-                call.tell(Fact::Connected(Connected {
+                let taken = Connected {
                     carrier_call_id: start.carrier_call_id.clone(),
                     stream_id: start.stream_id.clone(),
                     dialled: grant.dialled,
-                }));
-                call.run(stop).await;
+                };
+                let call = Call::new(leg, line, plan, sessions, law, shared);
+                call.run(taken, stop).await;
                 return;
             }
             Err(ending) => ending,
@@ -296,8 +296,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
         }
     }
 
-    async fn run(mut self, stop: &CancellationToken) {
+    async fn run(mut self, taken: Connected, stop: &CancellationToken) {
         self.tell(Fact::Started(self.start()));
+        self.tell(Fact::Connected(taken));
         let mut ended = self.follow_up();
         let ending = loop {
             if let Some(ending) = ended {
