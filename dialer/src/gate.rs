@@ -2,8 +2,10 @@
 //! now, and if not, why and when again?
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use uuid::Uuid;
 use voice_contacts::relationships::Relationship;
+use voice_pacing::Jurisdiction;
 use voice_telephony::{PhoneNumber, media::Duties};
 
 use crate::{
@@ -151,6 +153,18 @@ pub trait Gate: Send + Sync + std::fmt::Debug {
     /// What the law asks of a call to this number in which an AI agent talks; everything, unless it knows better.
     fn duties(&self, _number: &str, _now: DateTime<Utc>) -> Duties {
         Duties::STRICTEST
+    }
+
+    /// When nobody may be called any more today, of people on these clocks whose abandoned calls are counted under
+    /// these rules; `None` where nothing says so.
+    fn closes(
+        &self,
+        _campaign: &Campaign,
+        _jurisdictions: &[Jurisdiction],
+        _zones: &mut dyn Iterator<Item = Tz>,
+        _now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        None
     }
 
     /// The set of rules abandoned calls of a number are counted under.

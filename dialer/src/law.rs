@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use voice_compliance::{
     Address, AttemptEnd, CallerId, CampaignFacts, Capacity, Company, ConsentBasis, ConsentClass, Country,
     Evidence, Facts as LegalFacts, Jurisdiction, Jurisdictions, Mode as LegalMode, Obligation, PackError,
@@ -189,6 +190,18 @@ impl Gate for Law {
                 RecordingDuty::Nothing
             },
         }
+    }
+
+    fn closes(
+        &self,
+        campaign: &Campaign,
+        jurisdictions: &[voice_pacing::Jurisdiction],
+        zones: &mut dyn Iterator<Item = Tz>,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let known = jurisdictions.iter().filter_map(|one| Jurisdiction::parse(&one.0));
+        self.0
+            .closes(known.collect(), (purpose(campaign), mode(campaign)), zones, now)
     }
 
     fn jurisdiction(&self, region: Option<&str>) -> String {

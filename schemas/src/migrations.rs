@@ -55,6 +55,7 @@ pub const CLICKHOUSE: &[Migration] = migrations!("clickhouse":
     3 "0003_rollups",
     4 "0004_marts",
     5 "0005_media",
+    6 "0006_contacts_of_ai_agents",
 );
 
 #[cfg(test)]

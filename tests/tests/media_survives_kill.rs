@@ -48,6 +48,8 @@ struct Ended {
     carrier_call_id: String,
     outcome: String,
     hangup_by: String,
+    agent_kind: String,
+    abandoned: bool,
 }
 
 /// People who answer soon and like to talk.
@@ -192,7 +194,8 @@ async fn a_media_worker_is_killed_while_calls_talk_and_every_call_ends_and_its_r
             .clickhouse
             .rows(
                 "reading calls",
-                "SELECT carrier_call_id, toString(outcome) AS outcome, toString(hangup_by) AS hangup_by
+                "SELECT carrier_call_id, toString(outcome) AS outcome, toString(hangup_by) AS hangup_by,
+                        toString(agent_kind) AS agent_kind, abandoned = 1 AS abandoned
                  FROM calls_final",
                 |query| query,
             )
@@ -209,6 +212,11 @@ async fn a_media_worker_is_killed_while_calls_talk_and_every_call_ends_and_its_r
     for call in &cut_off {
         let end = &ends[&call.carrier_call_id];
         assert_eq!(end.outcome, "completed", "{call:?}");
+        assert_eq!(
+            (end.agent_kind.as_str(), end.abandoned),
+            ("ai", false),
+            "{call:?}"
+        );
         // Twilio does not say who hung up.
         let known = call.carrier == Carrier::Twilio || ["caller", "callee"].contains(&&*end.hangup_by);
         assert!(known, "{}", end.hangup_by);

@@ -16,7 +16,7 @@ use voice_telephony::media::{SingleUse, StreamTokens};
 use crate::{
     Config,
     breakers::Breakers,
-    bridge::Shared,
+    bridge::{Early, Shared},
     error::BuildError,
     events::Load,
     facts::Sink,
@@ -123,6 +123,7 @@ impl App {
                 sink,
                 hands,
                 breakers: Arc::new(Breakers::new(metrics.clone())),
+                early: Arc::new(Early::new(config.sessions_early)),
                 spool,
                 clock,
                 metrics,
@@ -175,7 +176,7 @@ impl App {
             move |token| report(all, metrics, token),
         );
         for (admission, listener) in lanes {
-            let (gate, shared) = (Arc::clone(&gate), shared.clone());
+            let (gate, shared) = (Arc::clone(&gate), shared.of_a_lane());
             lifecycle.spawn("media lane", TaskPolicy::ingress(drain + ENDING), move |token| {
                 lane(listener, gate, shared, admission, token, drain)
             });
@@ -189,7 +190,7 @@ impl App {
     /// When a lane cannot listen.
     pub async fn serve(self, stop: CancellationToken) -> io::Result<()> {
         let lanes = self.lanes.into_iter().map(|(admission, listener)| {
-            let (gate, shared) = (Arc::clone(&self.gate), self.shared.clone());
+            let (gate, shared) = (Arc::clone(&self.gate), self.shared.of_a_lane());
             way_in::serve(listener, gate, shared, admission, stop.clone(), stop.clone())
         });
         futures::future::try_join_all(lanes).await.map(drop)

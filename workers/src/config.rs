@@ -24,6 +24,8 @@ pub struct Config {
     pub lanes: usize,
     /// Calls of one lane at most, however idle it is.
     pub calls_per_lane: usize,
+    /// Sessions of one agent, in each lane, that are opened before their calls at most; 0 opens none.
+    pub sessions_early: usize,
     /// A lane whose loop runs later than this takes no further call.
     pub max_lag_ms: u32,
     /// How long the head of a request and the start of a stream may take.
@@ -65,6 +67,7 @@ impl Default for Config {
             provider_timeout_ms: 3_000,
             lanes: 0,
             calls_per_lane: 1_000,
+            sessions_early: 8,
             max_lag_ms: 20,
             start_timeout_ms: 5_000,
             max_call_seconds: 2 * 60 * 60,

@@ -74,6 +74,17 @@ pub(crate) const TURN_SECONDS: HistogramDef<Stretch> = HistogramDef::new(
 /// Interrupted turns.
 pub(crate) const INTERRUPTED: CounterDef =
     CounterDef::new("media_turns_interrupted_total", "Turns the caller interrupted.");
+/// Sessions opened before their calls.
+pub(crate) const EARLY: CounterDef<Kind> = CounterDef::new(
+    "media_sessions_early_total",
+    "Calls that began with a session that stood before them (taken) or without (none); sessions that waited for no \
+     call (unused, broken) or never stood (failed).",
+);
+/// Sessions that wait for calls.
+pub(crate) const WAITING: GaugeDef = GaugeDef::new(
+    "media_sessions_waiting",
+    "Sessions that stand and wait for a call to begin.",
+);
 /// Dropped facts.
 pub(crate) const DROPPED: CounterDef<Kind> = CounterDef::new(
     "media_facts_dropped_total",
@@ -94,6 +105,8 @@ pub(crate) const CATALOGUE: &[&dyn Definition] = &[
     &MALFORMED,
     &TURN_SECONDS,
     &INTERRUPTED,
+    &EARLY,
+    &WAITING,
     &DROPPED,
 ];
 
@@ -179,6 +192,33 @@ impl Emit for StreamEnded<'_> {
     }
 }
 
+/// A call began with a session that stood before it or without, or a session was opened for no call.
+#[derive(Debug)]
+pub(crate) struct SessionEarly(pub(crate) &'static str);
+
+impl Emit for SessionEarly {
+    fn emit(&self, metrics: &Metrics) {
+        metrics.counter(&EARLY).inc(Kind(self.0));
+    }
+}
+
+/// A session waits for a call from now on, or does so no more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SessionWaits {
+    Begins,
+    Ends,
+}
+
+impl Emit for SessionWaits {
+    fn emit(&self, metrics: &Metrics) {
+        let change = match self {
+            Self::Begins => 1.0,
+            Self::Ends => -1.0,
+        };
+        metrics.gauge(&WAITING).add((), change);
+    }
+}
+
 /// A fact was dropped.
 #[derive(Debug)]
 pub(crate) struct FactDropped {
@@ -246,6 +286,8 @@ mod tests {
                 },
             }
             .emit(metrics);
+            SessionEarly("taken").emit(metrics);
+            SessionWaits::Begins.emit(metrics);
             FactDropped {
                 kind: "turn",
                 reason: "queue_full",

@@ -39,6 +39,8 @@ pub struct Subject {
 pub enum Fact {
     /// The AI agent took the call: told among the events of calls.
     Connected(Connected),
+    /// A person, a machine or a fax picked up: told among the events of calls, too.
+    Detected(Connected, Verdict),
     /// The stream was opened.
     Started(Start),
     /// A turn is over.
@@ -69,6 +71,7 @@ impl Fact {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Connected(_) => "connected",
+            Self::Detected(..) => "detected",
             Self::Started(_) => "started",
             Self::Turn(_) => "turn",
             Self::Utterance(_) => "utterance",

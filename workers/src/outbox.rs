@@ -18,8 +18,10 @@ use voice_kafka::{Config, Delivery, KafkaError, OutboundRecord, Producer};
 use voice_providers::Speaker;
 use voice_recordings::{Announce, Ready};
 use voice_schemas::{
-    events::call::{AgentKind, Bridge, CallEvent, CallFact, CallRef, Direction, Evidence, record_key},
-    events::media::{self, MediaEvent, MediaFact, MediaRef, Stop, TranscriptData, TranscriptEvent},
+    events::call::{
+        AgentKind, Amd, AnsweredBy, Bridge, CallEvent, CallFact, CallRef, Direction, Evidence, record_key,
+    },
+    events::media::{self, FarEnd, MediaEvent, MediaFact, MediaRef, Stop, TranscriptData, TranscriptEvent},
     topics::{self, Topic},
 };
 use voice_telemetry::{Emit as _, Metrics};
@@ -209,7 +211,20 @@ impl Event {
 fn event(subject: &Subject, at: DateTime<Utc>, fact: Fact) -> Option<Event> {
     let fact = match fact {
         Fact::Connected(connected) => {
-            return Some(Event::Call(Box::new(taken(subject, at, connected))));
+            let bridge = Bridge {
+                agent_kind: AgentKind::Ai,
+            };
+            let id = connected.stream_id.clone();
+            return Some(of_the_call(subject, at, connected, id, CallFact::Bridged(bridge)));
+        }
+        Fact::Detected(connected, verdict) => {
+            let amd = Amd {
+                answered_by: answered_by(verdict.likely)?,
+                beep: verdict.beep,
+                detection_ms: Some(verdict.after_ms),
+            };
+            let id = format!("{}:{}", connected.stream_id, verdict.number);
+            return Some(of_the_call(subject, at, connected, id, CallFact::Amd(amd)));
         }
         Fact::Started(start) => MediaFact::Started(start),
         Fact::Turn(turn) => MediaFact::Turn(turn_of(&turn)?),
@@ -244,13 +259,16 @@ fn event(subject: &Subject, at: DateTime<Utc>, fact: Fact) -> Option<Event> {
     ))))
 }
 
-/// `call.bridged`. Which AI agent it is stands in `media.events`: the agent of a call is the person it came to.
-fn taken(subject: &Subject, at: DateTime<Utc>, connected: Connected) -> CallEvent {
-    let Connected {
-        carrier_call_id,
-        stream_id,
-        dialled,
-    } = connected;
+/// An event of the call itself. Which AI agent it is stands in `media.events`: the agent of a call is the person it
+/// came to.
+fn of_the_call(
+    subject: &Subject,
+    at: DateTime<Utc>,
+    connected: Connected,
+    id: String,
+    fact: CallFact,
+) -> Event {
+    let dialled = connected.dialled;
     let call = CallRef {
         call_id: subject.call,
         direction: if dialled.is_some() {
@@ -259,7 +277,7 @@ fn taken(subject: &Subject, at: DateTime<Utc>, connected: Connected) -> CallEven
             Direction::Inbound
         },
         carrier: subject.carrier,
-        carrier_call_id,
+        carrier_call_id: connected.carrier_call_id,
         campaign_id: dialled.map(|dialled| dialled.campaign),
         shard: dialled.map(|dialled| dialled.shard),
         attempt_id: dialled.map(|dialled| dialled.attempt),
@@ -270,14 +288,27 @@ fn taken(subject: &Subject, at: DateTime<Utc>, connected: Connected) -> CallEven
     };
     let evidence = Evidence {
         carrier_event: "stream".to_owned(),
-        dedupe_key: stream_id,
+        dedupe_key: id,
         sequence: None,
         received_at: at,
     };
-    let bridge = Bridge {
-        agent_kind: AgentKind::Ai,
-    };
-    CallFact::Bridged(bridge).into_event(subject.tenant, SOURCE, at, call, evidence)
+    Event::Call(Box::new(fact.into_event(
+        subject.tenant,
+        SOURCE,
+        at,
+        call,
+        evidence,
+    )))
+}
+
+/// What picked up, where that says whether the call reached anybody.
+const fn answered_by(far_end: FarEnd) -> Option<AnsweredBy> {
+    match far_end {
+        FarEnd::Human => Some(AnsweredBy::Human),
+        FarEnd::Machine => Some(AnsweredBy::Machine),
+        FarEnd::Fax => Some(AnsweredBy::Fax),
+        FarEnd::Screening | FarEnd::Ivr | FarEnd::Silence => None,
+    }
 }
 
 /// The event of a recording. No provider speaks any more.
@@ -454,6 +485,46 @@ mod tests {
         };
         assert_ne!(again.id, event.id);
         assert_eq!(of("S1", None).key(), subject.call.0.to_string());
+    }
+
+    #[test]
+    fn what_picked_up_is_told_with_the_call_unless_that_says_nothing_about_whom_it_reached() {
+        let connected = Connected {
+            carrier_call_id: "v3:1".to_owned(),
+            stream_id: "S1".to_owned(),
+            dialled: None,
+        };
+        let of = |likely, number| {
+            let verdict = media::Verdict {
+                number,
+                likely,
+                probabilities: media::Probabilities::default(),
+                beep: true,
+                after_ms: 2_400,
+            };
+            event(
+                &subject(),
+                DateTime::UNIX_EPOCH,
+                Fact::Detected(connected.clone(), verdict),
+            )
+        };
+        assert_eq!(of(FarEnd::Ivr, 1), None);
+        let Some(Event::Call(machine)) = of(FarEnd::Machine, 1) else {
+            panic!("not on calls.events");
+        };
+        let wanted = Amd {
+            answered_by: AnsweredBy::Machine,
+            beep: true,
+            detection_ms: Some(2_400),
+        };
+        assert_eq!(
+            (machine.kind, &machine.data.amd),
+            (EventType::CallAmd, &Some(wanted))
+        );
+        let Some(Event::Call(later)) = of(FarEnd::Human, 2) else {
+            panic!("not on calls.events");
+        };
+        assert_ne!(later.id, machine.id);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use voice_providers::{
-    AudioFormat, Connector, Engine, Session,
+    AudioFormat, Connector, Engine, Session, ToolSpec,
     price::{Budget, PriceTable},
     tools::{Patience, Toolbox, TransferTarget, Webhook},
 };
@@ -49,6 +49,16 @@ pub struct Voice {
     pub engine: Engine,
     /// The conversation at its beginning. Tools, history and handle are filled in by the bridge.
     pub session: Session,
+}
+
+impl Voice {
+    /// The conversation at its beginning, with these tools.
+    pub(crate) fn session_with(&self, tools: &Arc<[ToolSpec]>) -> Session {
+        Session {
+            tools: Arc::clone(tools),
+            ..self.session.clone()
+        }
+    }
 }
 
 /// What the model may ask for.

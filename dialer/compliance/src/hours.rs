@@ -61,6 +61,12 @@ impl Day {
             .any(|(from, to)| (*from..*to).contains(&minute))
     }
 
+    /// The minute at which the span around `minute` ends.
+    pub(crate) fn closes_after(&self, minute: u16) -> Option<u16> {
+        let around = |(from, to): &&(u16, u16)| (*from..*to).contains(&minute);
+        self.spans().iter().find(around).map(|(_, to)| *to)
+    }
+
     /// The next minute after `minute` at which a span begins.
     pub(crate) fn opens_after(&self, minute: u16) -> Option<u16> {
         self.spans()

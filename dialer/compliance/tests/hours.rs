@@ -26,6 +26,14 @@ fn opens_and_closes(place: &Place, opens: &str, closes: &str) {
     );
     assert!(judge(closes - second).is_allowed(), "refused before {closes}");
     assert!(!judge(closes).is_allowed(), "allowed at {closes}");
+
+    let ends = |now| {
+        let zones = &mut place.zones().iter().copied();
+        rules().closes(place.jurisdictions(), (request.purpose, request.mode), zones, now)
+    };
+    assert_eq!(ends(closes - second), Some(closes));
+    assert_eq!(ends(closes - TimeDelta::minutes(30)), Some(closes));
+    assert_eq!(ends(closes), Some(closes), "it is over");
 }
 
 /// T5

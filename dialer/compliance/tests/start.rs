@@ -279,6 +279,11 @@ fn registration_records_recording_and_place_are_asked_for_where_they_are_law() {
         ..campaign(&["US", "US-CA"])
     };
     assert_eq!(fault_codes(&secret), [FaultCode::RecordingWithoutConsent]);
+    let unannounced = CampaignFacts {
+        jurisdictions: codes(&["GB"]),
+        ..secret.clone()
+    };
+    assert_eq!(fault_codes(&unannounced), [FaultCode::RecordingNotAnnounced]);
     let silent = CampaignFacts {
         records_calls: false,
         ..secret

@@ -274,9 +274,21 @@ impl Line {
         Some(Class::of(
             end.ending.outcome,
             self.answered_by(),
-            self.bridged.is_some(),
+            self.reached(),
             self.abandoned,
         ))
+    }
+
+    /// Somebody was talked to. An AI agent is connected before anybody knows what picked up; a person is not connected
+    /// to what is known to be a machine.
+    fn reached(&self) -> bool {
+        match self.bridged {
+            Some((_, AgentKind::Human)) => true,
+            Some((_, AgentKind::Ai)) => {
+                !matches!(self.answered_by(), Some(AnsweredBy::Machine | AnsweredBy::Fax))
+            }
+            None => false,
+        }
     }
 }
 
@@ -412,6 +424,36 @@ mod tests {
         assert_eq!(line.answered_at, Some(at(10)));
         assert_eq!((line.phase, line.class()), (Phase::Ended, class));
         assert_eq!(line.hear(&event(CallFact::Ringing, 2)), None);
+    }
+
+    #[test]
+    fn a_mailbox_an_ai_agent_talked_to_was_not_reached_whenever_that_is_known() {
+        let bridged = |agent_kind| CallFact::Bridged(Bridge { agent_kind });
+        let amd = |answered_by| {
+            CallFact::Amd(Amd {
+                answered_by,
+                beep: false,
+                detection_ms: None,
+            })
+        };
+        let end = || event(ended(CallOutcome::Completed, false), 40);
+        for kind in [AgentKind::Ai, AgentKind::Human] {
+            let mut line = line();
+            line.hear(&event(bridged(kind), 11));
+            line.hear(&end());
+            assert_eq!(line.class(), Some(Class::Reached));
+            let news = line.hear(&event(amd(AnsweredBy::Machine), 14));
+            let (wanted, class) = match kind {
+                AgentKind::Ai => (News::EndedOtherwise, Class::Machine),
+                AgentKind::Human => (News::Late, Class::Reached),
+            };
+            assert_eq!((news, line.class()), (Some(wanted), Some(class)));
+        }
+        let mut line = line();
+        line.hear(&event(amd(AnsweredBy::Fax), 10));
+        line.hear(&event(bridged(AgentKind::Ai), 11));
+        line.hear(&end());
+        assert_eq!(line.class(), Some(Class::Machine));
     }
 
     #[test]

@@ -72,8 +72,10 @@ impl Worker {
         }
         let accounts = self.open_accounts(key, now);
         let shard = self.shards.get_mut(&key)?;
-        let snapshot = shard.snapshot(paused, now);
         let jurisdictions = shard.jurisdictions(now);
+        let mut zones = shard.clocks.keys().copied();
+        let law = (self.deps.gate).closes(&shard.campaign, &jurisdictions, &mut zones, now);
+        let snapshot = shard.snapshot(paused, law, now);
         let wanted = shard.pacer.decide(&snapshot, &jurisdictions, now.into()).dials;
         let want = u32::try_from(wanted).unwrap_or(u32::MAX).min(left);
         if want == 0 || (accounts.is_empty() && !shard.campaign.shadow) {

@@ -177,7 +177,7 @@ impl Held {
 
 impl Shard {
     /// What pacing is to see. `free_lines` is how many more calls there may be.
-    pub(super) fn snapshot(&self, paused: bool, now: DateTime<Utc>) -> Snapshot {
+    pub(super) fn snapshot(&self, paused: bool, law: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Snapshot {
         let people = self
             .agents
             .values()
@@ -207,6 +207,12 @@ impl Shard {
         let waiting = answered.clone().filter(|held| {
             matches!(held.handled, None | Some(Handled::Waiting(_))) && held.line.bridged.is_none()
         });
+        let ours = calendar::closes(
+            self.campaign.calendar.as_ref(),
+            self.campaign.end_at,
+            self.clocks.keys().copied(),
+            now,
+        );
         Snapshot {
             agents,
             ringing: ringing.collect(),
@@ -215,13 +221,7 @@ impl Shard {
             } else {
                 waiting.count()
             },
-            closes: calendar::closes(
-                self.campaign.calendar.as_ref(),
-                self.campaign.end_at,
-                self.clocks.keys().copied(),
-                now,
-            )
-            .map(Moment::from),
+            closes: [ours, law].into_iter().flatten().min().map(Moment::from),
             ai_free: self.staff(None, now).free_ai,
             paused,
             lines: self.room(),

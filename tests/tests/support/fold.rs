@@ -7,7 +7,7 @@ use uuid::Uuid;
 use voice_clickhouse::{Row, clickhouse};
 use voice_schemas::{
     EventType,
-    events::call::{AnsweredBy, CallEvent, Carrier, Direction, Ending},
+    events::call::{AgentKind, AnsweredBy, CallEvent, Carrier, Direction, Ending},
 };
 
 use super::Scene;
@@ -45,6 +45,7 @@ pub(crate) struct Call {
     pub(crate) cause: String,
     pub(crate) sip_code: u16,
     pub(crate) reconciled: bool,
+    pub(crate) reached: bool,
     pub(crate) contacted: bool,
     pub(crate) offered: bool,
     pub(crate) abandoned: bool,
@@ -60,9 +61,9 @@ const CALLS: &str = "SELECT call_id, tenant_id, campaign_id, shard, attempt_id, 
      toUnixTimestamp64Milli(started_at) AS started, toUnixTimestamp64Milli(last_at) AS last, \
      toUnixTimestamp64Milli(answered_at) AS answered, toUnixTimestamp64Milli(bridged_at) AS bridged, \
      toUnixTimestamp64Milli(ended_at) AS ended, toString(agent_kind) AS agent_kind, answered_by, outcome, \
-     hangup_by, cause, sip_code, reconciled = 1 AS reconciled, contacted = 1 AS contacted, offered = 1 AS offered, \
+     hangup_by, cause, sip_code, reconciled = 1 AS reconciled, was_bridged = 1 AS reached, contacted = 1 AS contacted, offered = 1 AS offered, \
      abandoned = 1 AS abandoned, short_abandoned = 1 AS short_abandoned, ring_ms, wait_ms, talk_ms, line_ms \
-     FROM (SELECT f.*, f.answered_at, f.bridged_at FROM calls_final AS f) ORDER BY toString(call_id)";
+     FROM (SELECT f.*, f.answered_at, f.bridged_at, f.bridged AS was_bridged FROM calls_final AS f) ORDER BY toString(call_id)";
 
 impl Scene {
     /// The calls as the tables have them.
@@ -121,9 +122,14 @@ fn call(events: &[&CallEvent]) -> Call {
         Some(AnsweredBy::Machine | AnsweredBy::Fax | AnsweredBy::Silence)
     );
     let inbound = reference.direction == Direction::Inbound;
-    let contacted = bridged.is_some() || (answered.is_some() && !machine);
+    let agents = events
+        .iter()
+        .filter_map(|event| Some(event.data.bridge.as_ref()?.agent_kind));
+    let agent_kind = agents.max_by_key(|kind| kind.as_str());
+    let reached = bridged.is_some() && !(machine && agent_kind == Some(AgentKind::Ai));
+    let contacted = reached || (answered.is_some() && !machine);
     let offered = inbound || contacted;
-    let abandoned = offered && bridged.is_none() && ended.is_some();
+    let abandoned = offered && !reached && ended.is_some();
     let between = |from: Option<i64>, to: Option<i64>| match (from, to) {
         (Some(from), Some(to)) => u32::try_from((to - from).max(0)).unwrap(),
         _ => 0,
@@ -150,24 +156,24 @@ fn call(events: &[&CallEvent]) -> Call {
         answered,
         bridged,
         ended,
-        agent_kind: text(
-            events
-                .iter()
-                .find_map(|event| Some(event.data.bridge.as_ref()?.agent_kind.as_str())),
-        ),
+        agent_kind: text(agent_kind.map(AgentKind::as_str)),
         answered_by: text(verdict.map(AnsweredBy::as_str)),
         outcome: text(end.map(|(_, ending)| ending.outcome.as_str())),
         hangup_by: text(end.map(|(_, ending)| ending.hangup_by.as_str())),
         cause: text(end.map(|(_, ending)| ending.cause.as_str())),
         sip_code: end.and_then(|(_, ending)| ending.sip_code).unwrap_or(0),
         reconciled: end.is_some_and(|(_, ending)| ending.reconciled),
+        reached,
         contacted,
         offered,
         abandoned,
         short_abandoned: short,
         ring_ms: between(answered.map(|_| started), answered),
-        wait_ms: between(if inbound { Some(started) } else { answered }, bridged),
-        talk_ms: between(bridged, ended),
+        wait_ms: between(
+            if inbound { Some(started) } else { answered },
+            bridged.filter(|_| reached),
+        ),
+        talk_ms: between(bridged.filter(|_| reached), ended),
         line_ms: counted.unwrap_or_else(|| between(answered, ended)),
     }
 }

@@ -127,7 +127,7 @@ fn count(calls: &[Call], length: Length) -> Vec<Interval> {
 }
 
 fn add(interval: &mut Interval, call: &Call) {
-    let (answered, bridged) = (call.answered.is_some(), call.bridged.is_some());
+    let (answered, bridged) = (call.answered.is_some(), call.reached);
     let outcome = |names: &[&str]| u64::from(names.contains(&call.outcome.as_str()));
     interval.calls += 1;
     interval.ended += u64::from(call.ended.is_some());

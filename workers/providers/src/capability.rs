@@ -64,6 +64,7 @@ impl Provider {
                 resumable: false,
                 tools: Tools::Direct,
                 streams_while_silent: false,
+                waits_for_free: true,
                 transcribes: true,
             },
             Self::OpenaiLive => Capabilities {
@@ -86,6 +87,7 @@ impl Provider {
                 resumable: false,
                 tools: Tools::Delegated,
                 streams_while_silent: true,
+                waits_for_free: false,
                 transcribes: true,
             },
             Self::GeminiLive => Capabilities {
@@ -98,6 +100,7 @@ impl Provider {
                 resumable: true,
                 tools: Tools::Direct,
                 streams_while_silent: false,
+                waits_for_free: true,
                 transcribes: true,
             },
             Self::DeepgramAgent => Capabilities {
@@ -110,6 +113,7 @@ impl Provider {
                 resumable: false,
                 tools: Tools::Direct,
                 streams_while_silent: false,
+                waits_for_free: false,
                 transcribes: true,
             },
             Self::DeepgramCascade => Capabilities {
@@ -122,6 +126,7 @@ impl Provider {
                 resumable: false,
                 tools: Tools::Direct,
                 streams_while_silent: false,
+                waits_for_free: false,
                 transcribes: true,
             },
         }
@@ -166,6 +171,8 @@ pub struct Capabilities {
     pub streams_while_silent: bool,
     /// Says what the caller said.
     pub transcribes: bool,
+    /// A session in which nothing is said costs nothing: what is paid for is audio or words, not time.
+    pub waits_for_free: bool,
 }
 
 impl Capabilities {

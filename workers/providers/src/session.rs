@@ -18,7 +18,7 @@ pub struct Account {
 }
 
 /// One conversation: who the agent is, how it sounds, what it may do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Session {
     /// The model; today's defaults are in [`models`](crate::models).
     pub model: String,

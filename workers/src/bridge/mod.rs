@@ -64,7 +64,6 @@ use voice_schemas::events::{call::Carrier, media::Start};
 use voice_telemetry::{Emit as _, Metrics};
 use voice_telephony::media::{Encoding, StreamGrant, StreamMessage, StreamStart, parse};
 
-pub(crate) use self::leg::socket_config;
 use self::{
     errands::Errands,
     leaving::Leaving,
@@ -74,6 +73,7 @@ use self::{
     talk::millis,
     till::Till,
 };
+pub(crate) use self::{leg::socket_config, sessions::early::Early};
 use crate::{
     breakers::Breakers,
     error::Ending,
@@ -99,11 +99,23 @@ pub(crate) struct Shared {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) hands: Arc<dyn Hands>,
     pub(crate) breakers: Arc<Breakers>,
+    /// Each lane has its own.
+    pub(crate) early: Arc<Early>,
     pub(crate) spool: Option<Spool>,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,
     pub(crate) start_timeout: Duration,
     pub(crate) max_call: Duration,
+}
+
+impl Shared {
+    /// For the calls of another lane.
+    pub(crate) fn of_a_lane(&self) -> Self {
+        Self {
+            early: Arc::new(self.early.of_another_lane()),
+            ..self.clone()
+        }
+    }
 }
 
 /// Carries one call to its end.
@@ -119,7 +131,7 @@ pub(crate) async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
         .await
         .unwrap_or(Err(Ending::NoStart));
     let ending = match opened {
-        Ok(start) => match begin(&start, carrier, &grant, shared) {
+        Ok(start) => match begin(&start, carrier, &grant, shared).await {
             Ok((plan, sessions, law)) => {
                 leg.named(carrier, &start.stream_id);
                 let line = Line {
@@ -135,8 +147,8 @@ pub(crate) async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
                     stream_id: start.stream_id.clone(),
                     dialled: grant.dialled,
                 };
-                let call = Call::new(leg, line, plan, sessions, law, shared);
-                call.run(taken, stop).await;
+                let call = Call::new(leg, (line, taken), plan, sessions, law, shared);
+                call.run(stop).await;
                 return;
             }
             Err(ending) => ending,
@@ -173,7 +185,7 @@ async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-fn begin(
+async fn begin(
     start: &StreamStart,
     carrier: Carrier,
     grant: &StreamGrant,
@@ -192,12 +204,22 @@ fn begin(
         format,
     };
     let mut plan = shared.plans.plan(&opening).ok_or(Ending::NoPlan)?;
+    let tools = plan.tools.toolbox.specs();
+    let standing = match plan.voices.first() {
+        Some(voice) => {
+            let (whose, session) = ((grant.tenant, grant.agent), voice.session_with(&tools));
+            let connector = &plan.connector;
+            shared.standing(whose, voice, session, connector, now()).await
+        }
+        None => None,
+    };
     let sessions = Sessions::begin(
         std::mem::take(&mut plan.voices),
         plan.connector.clone(),
-        plan.tools.toolbox.specs(),
+        tools,
         grant.tenant,
         Arc::clone(&shared.breakers),
+        standing,
         now(),
     );
     Ok((plan, sessions.ok_or(Ending::NoPlan)?, law))
@@ -218,6 +240,7 @@ struct Call<'a, S> {
     errands: Errands,
     leaving: Option<Leaving>,
     line: Line,
+    taken: Connected,
     law: Law,
     toolbox: Toolbox,
     webhooks: Vec<Webhook>,
@@ -236,7 +259,14 @@ struct Call<'a, S> {
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
-    fn new(leg: Leg<S>, line: Line, plan: Plan, sessions: Sessions, law: Law, shared: &'a Shared) -> Self {
+    fn new(
+        leg: Leg<S>,
+        (line, taken): (Line, Connected),
+        plan: Plan,
+        sessions: Sessions,
+        law: Law,
+        shared: &'a Shared,
+    ) -> Self {
         let began = now();
         let subject = Subject {
             tenant: line.tenant,
@@ -280,6 +310,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
             errands: Errands::default(),
             leaving: None,
             line,
+            taken,
             law,
             toolbox: plan.tools.toolbox,
             webhooks: plan.tools.webhooks,
@@ -296,9 +327,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
         }
     }
 
-    async fn run(mut self, taken: Connected, stop: &CancellationToken) {
+    async fn run(mut self, stop: &CancellationToken) {
         self.tell(Fact::Started(self.start()));
-        self.tell(Fact::Connected(taken));
+        self.tell(Fact::Connected(self.taken.clone()));
         let mut ended = self.follow_up();
         let ending = loop {
             if let Some(ending) = ended {
@@ -399,8 +430,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Call<'a, S> {
 
     fn tell_all(&mut self) {
         while let Some(fact) = self.side.story.next() {
-            if let Fact::Turn(turn) = &fact {
-                TurnOver(&turn.times).emit(&self.shared.metrics);
+            match &fact {
+                Fact::Turn(turn) => TurnOver(&turn.times).emit(&self.shared.metrics),
+                Fact::Verdict(verdict) => {
+                    self.tell(Fact::Detected(self.taken.clone(), verdict.clone()));
+                }
+                _ => {}
             }
             self.tell(fact);
         }

@@ -8,6 +8,7 @@
 )]
 
 mod carrier;
+mod early;
 mod faults;
 mod hour;
 mod opening;
@@ -54,9 +55,17 @@ fn mute() -> Wanted {
 }
 
 async fn call(world: &World, carrier: Carrier) -> carrier::Stream {
-    let mut stream = open(world.address, &format!("/media/{carrier}/{}", world.token(60, 1)))
-        .await
-        .unwrap();
+    nth_call(world, carrier, 1).await
+}
+
+/// A stream with a token of its own.
+async fn nth_call(world: &World, carrier: Carrier, number: u8) -> carrier::Stream {
+    let mut stream = open(
+        world.address,
+        &format!("/media/{carrier}/{}", world.token(60, number)),
+    )
+    .await
+    .unwrap();
     stream.start().await;
     stream
 }

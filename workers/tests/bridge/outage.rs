@@ -15,8 +15,8 @@ use crate::{
     world::{PATIENCE, Wanted, World},
 };
 
-/// Nobody listens to silence for longer (RES-02).
-const LIMIT: Duration = Duration::from_secs(5);
+/// Nobody listens to silence for longer (RES-02), but for the frame in which it ends.
+const LIMIT: Duration = Duration::from_millis(5_040);
 const CALLS: u8 = 6;
 /// Somebody calls every so often.
 const EVERY: Duration = Duration::from_secs(10);
@@ -224,6 +224,25 @@ async fn two_minutes_without_a_provider_end_no_call_and_it_is_used_again_afterwa
     let endings = outage.endings().await;
     assert!(
         endings.iter().all(|ending| *ending == Ending::Carrier),
+        "{endings:?}"
+    );
+}
+
+/// RES-02: both providers fall silent while callers talk. Everybody hears the recorded sentence within five seconds,
+/// and is handed to a person.
+#[tokio::test(start_paused = true)]
+async fn when_every_provider_dies_in_the_middle_everybody_hears_a_sentence_and_gets_a_person() {
+    let mut outage = Outage::approaches().await;
+    let (first, second) = outage.doors();
+    outage.begins(&[&first, &second]).await;
+    let handed_over = outage.calls.iter_mut().map(|stream| async move {
+        stream.until_closed().await;
+    });
+    join_all(handed_over).await;
+    assert_eq!((first.live(), second.live()), (0, 0));
+    let endings = outage.endings().await;
+    assert!(
+        endings.iter().all(|ending| *ending == Ending::Transferred),
         "{endings:?}"
     );
 }

@@ -241,6 +241,8 @@ pub(crate) struct Wanted {
     pub(crate) platform: Platform,
     pub(crate) calls: usize,
     pub(crate) drain_seconds: u32,
+    /// Sessions that are opened before their calls; then all calls are of one lane.
+    pub(crate) early: usize,
     /// Everything runs by the clock of the test's runtime, which is stopped and jumps from timer to timer. Providers
     /// are behind doors, and nothing is recorded.
     pub(crate) stopped: bool,
@@ -262,6 +264,7 @@ impl From<Script> for Wanted {
             platform: Platform::answering([]),
             calls: 10,
             drain_seconds: 20,
+            early: 0,
             stopped: false,
         }
     }
@@ -305,6 +308,7 @@ pub(crate) struct World {
     pub(crate) facts: Facts,
     pub(crate) platform: Platform,
     pub(crate) lifecycle: Lifecycle,
+    pub(crate) metrics: Metrics,
     pub(crate) tenant: TenantId,
     pub(crate) call: CallId,
     /// The doors of the providers, in the order of the plan, where time is stopped.
@@ -347,7 +351,8 @@ impl World {
         let facts = Facts(Arc::default(), watch::Sender::new(0));
         let config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            lanes: if wanted.stopped { 1 } else { 2 },
+            lanes: if wanted.stopped || wanted.early > 0 { 1 } else { 2 },
+            sessions_early: wanted.early,
             calls_per_lane: wanted.calls,
             // Other tests share the machine.
             max_lag_ms: 5_000,
@@ -358,6 +363,7 @@ impl World {
             },
             ..Config::default()
         };
+        let metrics = Metrics::empty();
         let deps = Deps {
             clock: clock.clone(),
             tokens: Arc::new(tokens()),
@@ -373,7 +379,7 @@ impl World {
                 keys: keys(),
                 announce: Arc::new(facts.clone()),
             }),
-            metrics: Metrics::empty(),
+            metrics: metrics.clone(),
         };
         let app = App::build(config, deps).unwrap();
         let address = app.address();
@@ -388,6 +394,7 @@ impl World {
             facts,
             platform: wanted.platform,
             lifecycle,
+            metrics,
             tenant: TenantId::random(),
             call: CallId::random(),
             doors,

@@ -6,7 +6,7 @@ use comfy_table::Table;
 
 use super::{
     figures::{Figure, Report},
-    media, pacing,
+    media, pacing, wide,
 };
 use crate::commands;
 
@@ -24,7 +24,7 @@ pub enum Promise {
 }
 
 impl Promise {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         match self {
             Self::None => "–".to_owned(),
             Self::RatioAtLeast(least) => format!("≥ {least} ×"),
@@ -34,7 +34,7 @@ impl Promise {
         }
     }
 
-    fn kept(&self, figure: &Figure) -> Option<bool> {
+    pub fn kept(&self, figure: &Figure) -> Option<bool> {
         match self {
             Self::None => None,
             Self::RatioAtLeast(least) => figure.ratio.map(|ratio| ratio >= *least),
@@ -192,7 +192,7 @@ fn entries() -> impl Iterator<Item = &'static Entry> {
     ENTRIES.iter().chain(pacing::ENTRIES).chain(media::ENTRIES)
 }
 
-fn entry(bench: &str, id: &str) -> Option<&'static Entry> {
+pub fn entry(bench: &str, id: &str) -> Option<&'static Entry> {
     entries().find(|entry| entry.explains(bench, id))
 }
 
@@ -217,7 +217,7 @@ fn row(report: &Report, figure: &Figure) -> [String; 6] {
 }
 
 /// Thousands apart, as people read them.
-fn amount(value: f64, unit: &str) -> String {
+pub fn amount(value: f64, unit: &str) -> String {
     let plain = value.to_string();
     let (whole, rest) = plain
         .split_once('.')
@@ -275,9 +275,14 @@ fn page(reports: &[Report]) -> anyhow::Result<String> {
             machine.memory_gib,
             machine.busy_elsewhere_percent
         )?;
+        let figures = if report.name == wide::BENCH {
+            wide::write(&mut page, report)
+        } else {
+            report.figures.iter().collect()
+        };
         writeln!(page, "| {} |", HEADING.join(" | "))?;
         writeln!(page, "|---|---|---|---|---|---|")?;
-        for figure in &report.figures {
+        for figure in figures {
             let [id, rest @ ..] = row(report, figure);
             writeln!(page, "| `{id}` | {} |", rest.join(" | "))?;
         }
@@ -285,9 +290,9 @@ fn page(reports: &[Report]) -> anyhow::Result<String> {
         let mut explained = BTreeSet::new();
         for figure in &report.figures {
             if let Some(Entry { id, what, limit, .. }) = entry(&report.name, &figure.id)
-                && explained.insert(id)
+                && explained.insert(what)
             {
-                writeln!(page, "- `{id}`: {what} {limit}")?;
+                writeln!(page, "{}", format!("- `{id}`: {what} {limit}").trim_end())?;
             }
         }
     }

@@ -19,6 +19,7 @@ mod pacing;
 mod process;
 mod python;
 mod sink;
+mod wide;
 
 use std::{path::Path, process::ExitCode};
 

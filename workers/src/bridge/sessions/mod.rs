@@ -7,6 +7,7 @@
 //!     └─ends soon──► spare: opened beside it, takes over in a quiet moment; the old one retires
 //! ```
 
+pub(in crate::bridge) mod early;
 mod hand_over;
 mod news;
 
@@ -24,8 +25,11 @@ use voice_providers::{
 use voice_resilience::Permit;
 use voice_schemas::{TenantId, events::media::ChangeKind};
 
-use self::hand_over::{Due, SPARE_WITHIN, Spare, Wish};
 pub(in crate::bridge) use self::news::{Agreed, Change, Course, News, Which};
+use self::{
+    early::Standing,
+    hand_over::{Due, SPARE_WITHIN, Spare, Wish},
+};
 use crate::{
     breakers::{Account, Breakers},
     facts::BreakerChange,
@@ -69,6 +73,8 @@ pub(in crate::bridge) struct Sessions {
     speaking: usize,
     /// Counts the sessions, so that an answer can be told from one to another.
     number: u32,
+    /// What was agreed on with a session that stood before the call, until it is told.
+    early: Option<Agreed>,
     ready: bool,
     permit: Option<Permit>,
     spare: Option<Box<Spare>>,
@@ -91,22 +97,30 @@ pub(in crate::bridge) struct Sessions {
 }
 
 impl Sessions {
-    /// The sessions of a call that begins. The first [`advance`](Self::advance) asks the first provider whose breaker
-    /// is closed, and must come before anything else.
+    /// The sessions of a call that begins, with one that stands already or without. The first
+    /// [`advance`](Self::advance) goes on with that one or asks the first provider whose breaker is closed, and must
+    /// come before anything else.
     pub(in crate::bridge) fn begin(
         voices: Vec<Voice>,
         connector: Connector,
         tools: Arc<[ToolSpec]>,
         tenant: TenantId,
         breakers: Arc<Breakers>,
+        standing: Option<Standing>,
         began: Instant,
     ) -> Option<Self> {
         let first = voices.first()?;
-        // Never begun: the first step replaces it.
-        let current = Connection::start(first.engine.adapter(first.session.clone()), connector.clone());
         let order = FailoverOrder::new(0..voices.len());
+        let recovery = Recovery::begin(order, 0, Ending::Asked, began);
+        let (current, early, handle, recovery) = if let Some(standing) = standing {
+            (standing.connection, Some(standing.agreed), standing.handle, None)
+        } else {
+            // Never begun: the first step replaces it.
+            let none = Connection::start(first.engine.adapter(first.session.clone()), connector.clone());
+            (none, None, None, Some(recovery))
+        };
         Some(Self {
-            recovery: Some(Recovery::begin(order, 0, Ending::Asked, began)),
+            recovery,
             voices,
             connector,
             tools,
@@ -114,7 +128,8 @@ impl Sessions {
             breakers,
             current,
             speaking: 0,
-            number: 0,
+            number: u32::from(early.is_some()),
+            early,
             ready: false,
             permit: None,
             spare: None,
@@ -124,7 +139,7 @@ impl Sessions {
             before: None,
             next_at: Some(began),
             attempting: false,
-            handle: None,
+            handle,
             due: None,
             cheaper: false,
             wish: None,
@@ -292,6 +307,10 @@ impl Sessions {
         if self.over {
             return None;
         }
+        if let Some(agreed) = self.early.take() {
+            self.agreed(&agreed, now.at);
+            return Some(Course::Speak(agreed, None));
+        }
         if let Some(handle) = news.handle.take() {
             self.handle = handle;
         }
@@ -427,8 +446,7 @@ impl Sessions {
 
     fn session(&self, index: usize, resume: Option<String>, history: &[Said]) -> Connection {
         let voice = &self.voices[index];
-        let mut session = voice.session.clone();
-        session.tools = Arc::clone(&self.tools);
+        let mut session = voice.session_with(&self.tools);
         if resume.is_none() {
             session.history = history.to_vec();
         }

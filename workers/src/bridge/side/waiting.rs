@@ -58,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
         // An answer of which nothing is heard may be one that will never be given.
         let answered = self.answering && self.mouth.audible(now);
         if spoke.is_some_and(|spoke| spoke >= UNMISTAKABLE) && !answered && self.opened {
-            self.silence.expect_answer(now);
+            self.silence.expect_answer(end);
             self.ask_at = Some(now + UNNOTICED);
         }
     }

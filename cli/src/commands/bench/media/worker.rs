@@ -179,6 +179,8 @@ pub async fn run(args: MediaWorkerArgs) -> anyhow::Result<()> {
         // The bench wants to see what happens beyond the limit, too.
         max_lag_ms: 10_000,
         drain_seconds: 1,
+        // The provider knows a call by the model its session names.
+        sessions_early: 0,
         recording: RecordingConfig {
             spool: args.folder.join("spool"),
             ..RecordingConfig::default()

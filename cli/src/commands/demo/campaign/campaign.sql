@@ -8,7 +8,7 @@ FROM
     SELECT
         -- What carriers told: of a call that was handed over, or taken by an AI agent, we tell ourselves.
         uniqExactIf(e.event_id, startsWith(e.event_type, 'call.') AND e.event_type != 'call.transferred'
-            AND NOT (e.event_type = 'call.bridged' AND e.agent_kind = 'ai')) AS calls,
+            AND e.source != '/workers/media') AS calls,
         uniqExactIf(e.call_id, e.event_type = 'call.bridged' AND e.agent_kind = 'ai') AS to_ai,
         uniqExactIf(e.attempt_id, e.event_type = 'attempt.finished') AS finished,
         toUInt64(uniqExactIf(e.event_id, e.event_type = 'attempt.finished') - finished) AS several
