@@ -33,13 +33,14 @@ const TABLES: [&[&str]; 2] = [
     ],
 ];
 /// Others in the same scenario: utilisation, and behind it the abandoned answers.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "known",
     "progressive",
     "ratio_2",
     "ratio_3",
     "ratio_tuned",
     "vicidial_hard",
+    "vicidial_average",
     "vicidial_tapered",
     "vicidial_tuned",
 ];
