@@ -18,7 +18,7 @@ use crate::{
     jurisdiction::{Jurisdiction, Jurisdictions},
     label::Label,
     limits,
-    opening::{HORIZON, Local, next_open, open_until},
+    opening::{HORIZON, Local, next_open},
     place::MOST_ZONES,
     request::{Mode, Purpose, Request},
     rules::{Kind, Rule, RuleSet, Rules},
@@ -190,38 +190,6 @@ impl Rules {
             }
         }
         obligations
-    }
-
-    /// When the hours of the law that are open at `now` end for people under these jurisdictions and on these clocks: for
-    /// whom they end first. `now` where somebody may not be called, `None` where there is nobody.
-    #[must_use]
-    pub fn closes(
-        &self,
-        jurisdictions: Jurisdictions,
-        (purpose, mode): (Purpose, Mode),
-        zones: &mut dyn Iterator<Item = Tz>,
-        now: DateTime<Utc>,
-    ) -> Option<DateTime<Utc>> {
-        let windows = self
-            .active_set(jurisdictions, purpose, mode, now)
-            .and(self.windows);
-        let in_zone = |zone: Tz| {
-            let outer = open_until(zone, now, |_| Day::one(limits::OPENS, limits::CLOSES));
-            self.of(windows).fold(outer, |earliest, rule| match &rule.kind {
-                Kind::Hours { week, holidays } => {
-                    let end = open_until(zone, now, |date| {
-                        if holidays.as_ref().is_some_and(|calendar| calendar.has(date)) {
-                            Day::CLOSED
-                        } else {
-                            *week.day(date.weekday())
-                        }
-                    });
-                    earliest.min(end)
-                }
-                _ => earliest,
-            })
-        };
-        zones.map(in_zone).min()
     }
 
     /// Whether an AI agent may take a call that is under way, made for a person: everything about the person's will,

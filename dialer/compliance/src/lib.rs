@@ -15,6 +15,7 @@
 
 mod abandonment;
 mod capacity;
+mod closing;
 mod consent;
 mod facts;
 mod history;

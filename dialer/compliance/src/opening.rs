@@ -70,21 +70,6 @@ pub(crate) fn next_open(
     None
 }
 
-/// When the `hours` that are open at `now` end; `now` where they are closed.
-pub(crate) fn open_until(
-    zone: Tz,
-    now: DateTime<Utc>,
-    hours: impl FnOnce(NaiveDate) -> Day,
-) -> DateTime<Utc> {
-    let local = Local::of(now, zone);
-    let Some(minute) = hours(local.date()).closes_after(local.minute()) else {
-        return now;
-    };
-    let end = local.at.date().and_time(chrono::NaiveTime::MIN) + TimeDelta::minutes(i64::from(minute));
-    // Clocks change at night, when nothing is open.
-    now + (end - local.at)
-}
-
 /// The instant in `(from, to]` at which the zone's offset changes, given that it is another one at `to`.
 fn change(zone: Tz, from: DateTime<Utc>, to: DateTime<Utc>) -> DateTime<Utc> {
     let before = offset(zone, from);

@@ -1,22 +1,8 @@
-//! Facts on their way to Kafka, from a queue that never holds up audio.
-//!
-//! A fact that finds the queue full is counted and lost; so is one that Kafka does not confirm. What people said goes to
-//! a topic of its own, which is restricted, and nowhere else. A recording that is ready is told through the same
-//! queue, but whoever tells it waits until Kafka has it.
+//! What a fact is as an event, and on which topic.
 
 use chrono::{DateTime, Utc};
-use futures::{
-    StreamExt as _,
-    future::{BoxFuture, FutureExt as _},
-    stream::FuturesUnordered,
-};
-use tokio::sync::{
-    mpsc::{self, error::TrySendError},
-    oneshot,
-};
-use voice_kafka::{Config, Delivery, KafkaError, OutboundRecord, Producer};
 use voice_providers::Speaker;
-use voice_recordings::{Announce, Ready};
+use voice_recordings::Ready;
 use voice_schemas::{
     events::call::{
         AgentKind, Amd, AnsweredBy, Bridge, CallEvent, CallFact, CallRef, Direction, Evidence, record_key,
@@ -24,164 +10,20 @@ use voice_schemas::{
     events::media::{self, FarEnd, MediaEvent, MediaFact, MediaRef, Stop, TranscriptData, TranscriptEvent},
     topics::{self, Topic},
 };
-use voice_telemetry::{Emit as _, Metrics};
 
-use crate::{
-    events::FactDropped,
-    facts::{Connected, Fact, Sink, Stopped, Subject, Turn, Utterance},
-};
-
-/// The source of what media workers tell.
-pub const SOURCE: &str = "/workers/media";
-/// Facts that Kafka has not confirmed yet.
-const MOST_UNCONFIRMED: usize = 1_024;
-
-/// What is told.
-#[derive(Debug)]
-enum Told {
-    Fact(Subject, DateTime<Utc>, Fact),
-    Recording(Ready, oneshot::Sender<bool>),
-}
-
-impl Told {
-    const fn kind(&self) -> &'static str {
-        match self {
-            Self::Fact(_, _, fact) => fact.kind(),
-            Self::Recording(..) => "recording_ready",
-        }
-    }
-}
-
-/// The end of the queue that calls see.
-#[derive(Clone, Debug)]
-pub struct Queue {
-    told: mpsc::Sender<Told>,
-    metrics: Metrics,
-}
-
-impl Sink for Queue {
-    fn emit(&self, subject: &Subject, at: DateTime<Utc>, fact: Fact) {
-        if let Err(TrySendError::Full(told) | TrySendError::Closed(told)) =
-            self.told.try_send(Told::Fact(*subject, at, fact))
-        {
-            FactDropped {
-                kind: told.kind(),
-                reason: "queue_full",
-            }
-            .emit(&self.metrics);
-        }
-    }
-}
-
-impl Announce for Queue {
-    fn announce(&self, ready: Ready) -> BoxFuture<'_, bool> {
-        async move {
-            let (confirm, confirmed) = oneshot::channel();
-            self.told.send(Told::Recording(ready, confirm)).await.is_ok() && confirmed.await.unwrap_or(false)
-        }
-        .boxed()
-    }
-}
-
-/// The end that writes.
-#[derive(Debug)]
-pub struct Outbox {
-    told: mpsc::Receiver<Told>,
-    metrics: Metrics,
-}
-
-/// A queue for so many facts.
-#[must_use]
-pub fn queue(waiting: usize, metrics: Metrics) -> (Queue, Outbox) {
-    let (sender, receiver) = mpsc::channel(waiting);
-    let queue = Queue {
-        told: sender,
-        metrics: metrics.clone(),
-    };
-    let outbox = Outbox {
-        told: receiver,
-        metrics,
-    };
-    (queue, outbox)
-}
-
-/// What came of a record: the fact's label, who waits for it, and Kafka's word.
-type Outcome = (
-    &'static str,
-    Option<oneshot::Sender<bool>>,
-    Result<Delivery, KafkaError>,
-);
-
-impl Outbox {
-    /// Writes until every [`Queue`] is dropped. Facts are handed to Kafka in the order they were told and
-    /// confirmed side by side; while too many are unconfirmed, the queue fills.
-    pub async fn run(mut self, producer: Producer, kafka: Config) {
-        let mut unconfirmed = FuturesUnordered::new();
-        loop {
-            tokio::select! {
-                biased;
-                Some(outcome) = unconfirmed.next() => self.conclude(outcome),
-                told = self.told.recv(), if unconfirmed.len() < MOST_UNCONFIRMED => {
-                    let Some(told) = told else {
-                        break;
-                    };
-                    let kind = told.kind();
-                    let (event, waiting) = match told {
-                        Told::Fact(subject, at, fact) => (event(&subject, at, fact), None),
-                        Told::Recording(ready, waiting) => (Some(recording_ready(ready)), Some(waiting)),
-                    };
-                    let Some(event) = event else {
-                        continue;
-                    };
-                    let Ok(payload) = event.payload() else {
-                        self.dropped(kind, "json");
-                        continue;
-                    };
-                    let record = OutboundRecord {
-                        topic: kafka.topic(event.topic()),
-                        key: event.key().into_bytes(),
-                        payload,
-                        headers: Vec::new(),
-                    };
-                    match producer.enqueue(&record) {
-                        Ok(confirmation) => {
-                            unconfirmed.push(async move { (kind, waiting, confirmation.await) });
-                        }
-                        Err(error) => self.dropped(kind, error.kind()),
-                    }
-                }
-            }
-        }
-        while let Some(outcome) = unconfirmed.next().await {
-            self.conclude(outcome);
-        }
-    }
-
-    fn conclude(&self, (kind, waiting, confirmed): Outcome) {
-        if let Err(error) = &confirmed {
-            self.dropped(kind, error.kind());
-        }
-        if let Some(waiting) = waiting {
-            // Whoever does not wait any more tells it again at the next start.
-            let _gone = waiting.send(confirmed.is_ok());
-        }
-    }
-
-    fn dropped(&self, kind: &'static str, reason: &'static str) {
-        FactDropped { kind, reason }.emit(&self.metrics);
-    }
-}
+use super::SOURCE;
+use crate::facts::{Connected, Fact, Stopped, Subject, Turn, Utterance};
 
 /// The event of a fact, for the topic it may be on.
 #[derive(Debug, PartialEq)]
-enum Event {
+pub(super) enum Event {
     Call(Box<CallEvent>),
     Media(Box<MediaEvent>),
     Transcript(Box<TranscriptEvent>),
 }
 
 impl Event {
-    const fn topic(&self) -> &'static Topic {
+    pub(super) const fn topic(&self) -> &'static Topic {
         match self {
             Self::Call(_) => &topics::CALLS,
             Self::Media(_) => &topics::MEDIA,
@@ -190,7 +32,7 @@ impl Event {
     }
 
     /// All that is told of a call keeps its order; what is told of its life goes where the rest of that is.
-    fn key(&self) -> String {
+    pub(super) fn key(&self) -> String {
         match self {
             Self::Call(event) => record_key(&event.data.call),
             Self::Media(event) => event.data.call_id.0.to_string(),
@@ -198,7 +40,7 @@ impl Event {
         }
     }
 
-    fn payload(&self) -> serde_json::Result<Vec<u8>> {
+    pub(super) fn payload(&self) -> serde_json::Result<Vec<u8>> {
         match self {
             Self::Call(event) => serde_json::to_vec(event),
             Self::Media(event) => serde_json::to_vec(event),
@@ -208,7 +50,7 @@ impl Event {
 }
 
 /// The event of a fact, if it has one.
-fn event(subject: &Subject, at: DateTime<Utc>, fact: Fact) -> Option<Event> {
+pub(super) fn event(subject: &Subject, at: DateTime<Utc>, fact: Fact) -> Option<Event> {
     let fact = match fact {
         Fact::Connected(connected) => {
             let bridge = Bridge {
@@ -312,7 +154,7 @@ const fn answered_by(far_end: FarEnd) -> Option<AnsweredBy> {
 }
 
 /// The event of a recording. No provider speaks any more.
-fn recording_ready(ready: Ready) -> Event {
+pub(super) fn recording_ready(ready: Ready) -> Event {
     let media = MediaRef {
         call_id: ready.call,
         agent_id: None,
@@ -381,7 +223,6 @@ fn transcript_of(subject: &Subject, said: Utterance) -> TranscriptData {
         heard_ms: said.heard_ms,
     }
 }
-
 #[cfg(test)]
 mod tests {
     use voice_providers::{Provider, Speaker};
@@ -393,7 +234,6 @@ mod tests {
     use voice_turns::timeline;
 
     use super::*;
-    use crate::events::{DROPPED, Kind};
 
     fn subject() -> Subject {
         Subject {
@@ -442,16 +282,6 @@ mod tests {
             generated_ms: Some(800),
             interrupted: true,
         })
-    }
-
-    #[test]
-    fn a_full_queue_drops_and_counts_and_never_waits() {
-        let metrics = Metrics::empty();
-        let (queue, _outbox) = queue(1, metrics.clone());
-        for _ in 0..3 {
-            queue.emit(&subject(), DateTime::UNIX_EPOCH, Fact::Disclosed);
-        }
-        assert_eq!(metrics.counter(&DROPPED).get(Kind("disclosed")), 2);
     }
 
     #[test]
@@ -621,26 +451,5 @@ mod tests {
         };
         let later = DateTime::from_timestamp(60, 0).unwrap();
         assert_eq!(id(DateTime::UNIX_EPOCH), id(later));
-    }
-
-    #[tokio::test]
-    async fn whoever_announces_a_recording_learns_that_nobody_took_it() {
-        let (queue, outbox) = queue(1, Metrics::empty());
-        drop(outbox);
-        let ready = Ready {
-            tenant: TenantId::random(),
-            call: CallId::random(),
-            at: DateTime::UNIX_EPOCH,
-            recording: Recording {
-                key: String::new(),
-                sha256: String::new(),
-                bytes: 0,
-                duration_ms: 0,
-                retention: String::new(),
-                key_id: String::new(),
-                salvaged: false,
-            },
-        };
-        assert!(!queue.announce(ready).await);
     }
 }
