@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn a_crowd_of_a_million_has_numbers_of_its_own_that_may_be_called_when_the_place_is_open() {
         let rules = Rules::embedded().unwrap();
-        let noon: DateTime<Utc> = "2026-01-14T00:00:00Z".parse().unwrap();
+        let midnight: DateTime<Utc> = "2026-01-14T00:00:00Z".parse().unwrap();
         for place in PLACES.iter().filter(|place| place.area.is_some()) {
             let crowd: BTreeSet<String> = (0..1_000_000)
                 .step_by(999)
@@ -246,7 +246,7 @@ mod tests {
                 .collect();
             assert_eq!(crowd.len(), 1_002, "{}", place.code);
             for hour in 0..24 {
-                let now = noon + TimeDelta::hours(hour);
+                let now = midnight + TimeDelta::hours(hour);
                 let open = place.is_open(&rules, now);
                 assert!(
                     !open || crowd.iter().all(|number| is_lawful(&rules, number, now)),
